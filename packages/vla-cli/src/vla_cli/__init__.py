@@ -1,0 +1,3 @@
+"""vla-cli: the one command."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,53 @@
+"""Work units over a pool of processes: the one way this suite uses more than one core for data."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from vla_data.errors import VlaError
+
+U = TypeVar("U")
+R = TypeVar("R")
+
+
+def cpu_count() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def map_units(
+    work: Callable[[U], R], units: Sequence[U], workers: int | None = None
+) -> Iterator[tuple[U, R]]:
+    """Run `work` on each unit in spawned processes; (unit, result) as each ends, in any order.
+
+    Workers are spawned, not forked: a fork would carry over GL contexts and thread pools. One worker runs
+    in this process's child too, so that results do not depend on the number.
+
+    Raises:
+        VlaError: a worker died (named with the units that were under way); errors of `work` pass through.
+    """
+    if not units:
+        return
+    count = max(1, min(workers or cpu_count(), len(units)))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
+        futures = {pool.submit(work, unit): unit for unit in units}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            left = [str(u) for f, u in futures.items() if not f.done() or f.exception() is not None]
+            raise VlaError(
+                "a worker process died",
+                where=f"one of: {', '.join(left[:4])}",
+                got="killed, or out of memory",
+                next_step="run the command again: finished units are kept; fewer --workers use less memory",
+            ) from error
+        finally:
+            for future in futures:
+                future.cancel()

@@ -1,0 +1,3 @@
+"""vla-vision: the video encoder."""
+
+__version__ = "0.1.0"
