@@ -1,0 +1,1 @@
+"""Simulators behind one protocol, their scripted experts, placements and instructions."""
