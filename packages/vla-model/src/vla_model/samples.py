@@ -1,0 +1,111 @@
+"""Training samples of a policy: every step of every episode, with the chunk of actions that followed.
+
+Held in memory as arrays (uint8 images), which serves data sets of a few thousand episodes at small image
+sizes; `SampleTable.nbytes` says how much. A batch is a pure function of the step number, so training
+resumes exactly where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Int64, UInt8
+from vla_data.chunks import chunk_actions
+
+from vla_data.errors import DataError
+from vla_data.protocols import EpisodeSource, OnProgress, Progress, no_progress
+from vla_data.types import CameraInput, Episode
+
+
+@dataclass(frozen=True, eq=False)
+class SampleTable:
+    """N samples.
+
+    Args:
+        images: uint8 [N, cameras, 3, height, width].
+        state: float32 [N, state_dim], physical units.
+        chunks: float32 [N, action_horizon, action_dim], physical units.
+        wordings: index into `texts` of every wording of the sample's episode; −1 pads, [N, W].
+        texts: all wordings.
+    """
+
+    images: UInt8[np.ndarray, "n cameras 3 height width"]
+    state: Float32[np.ndarray, "n state_dim"]
+    chunks: Float32[np.ndarray, "n horizon action_dim"]
+    wordings: Int64[np.ndarray, "n w"]
+    texts: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.state)
+
+    @property
+    def nbytes(self) -> int:
+        return self.images.nbytes + self.state.nbytes + self.chunks.nbytes
+
+    @classmethod
+    def of(
+        cls,
+        source: EpisodeSource,
+        cameras: Sequence[CameraInput],
+        action_horizon: int,
+        on_progress: OnProgress = no_progress,
+    ) -> SampleTable:
+        """Read every episode of a source.
+
+        Raises:
+            DataError: there is no episode, or one lacks a camera or has it at another size.
+        """
+        if len(source) == 0:
+            raise DataError("no episode to train on", where=source.name, expected="at least one episode")
+        images, states, chunks, said = [], [], [], []
+        texts: dict[str, int] = {}
+        for i in range(len(source)):
+            episode = source[i]
+            images.append(_images(episode, cameras))
+            states.append(episode.state)
+            chunks.append(chunk_actions(episode.action, action_horizon))
+            wordings = dict.fromkeys((episode.instruction, *episode.paraphrases))
+            said.append([texts.setdefault(t, len(texts)) for t in wordings])
+            on_progress(Progress("read", i + 1, len(source), "episodes"))
+        most = max(map(len, said))
+        rows = np.array([[*ids, *[-1] * (most - len(ids))] for ids in said], np.int64)
+        return cls(
+            np.concatenate(images),
+            np.concatenate(states).astype(np.float32),
+            np.concatenate(chunks).astype(np.float32),
+            np.repeat(rows, [len(s) for s in states], axis=0),
+            tuple(texts),
+        )
+
+    def sample(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of batch `step`, and for each the index of one of its wordings, [B] each."""
+        rng = np.random.default_rng((seed, step))
+        rows = rng.integers(0, len(self), batch_size)
+        counts = (self.wordings[rows] >= 0).sum(1)
+        return rows, self.wordings[rows, rng.integers(0, counts)]
+
+
+def _images(episode: Episode, cameras: Sequence[CameraInput]) -> np.ndarray:
+    """Images of one episode, uint8 [T, cameras, 3, height, width]."""
+    out = []
+    for camera in cameras:
+        frames = episode.images.get(camera.name)
+        if frames is None:
+            raise DataError(
+                "an episode lacks a camera the policy looks through",
+                where=f"episode {episode.id}",
+                expected=camera.name,
+                got=", ".join(episode.images) or "no camera",
+            )
+        stacked = np.stack([frames[t] for t in range(len(frames))])
+        if stacked.shape[1:3] != (camera.height, camera.width):
+            raise DataError(
+                "an episode's images have another size than the policy's",
+                where=f"episode {episode.id}, camera {camera.name}",
+                expected=f"{camera.height}×{camera.width}",
+                got=f"{stacked.shape[1]}×{stacked.shape[2]}",
+            )
+        out.append(stacked.transpose(0, 3, 1, 2))
+    return np.stack(out, axis=1)
