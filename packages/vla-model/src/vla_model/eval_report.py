@@ -1,0 +1,120 @@
+"""What an evaluation says: summary, tables, charts and clips."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vla_data.charts import BarChart, Bars
+from vla_data.protocols import OnProgress, Policy, no_progress
+from vla_data.report import Gallery, Media, Section, Table, Text
+from vla_model.clips import Clip, choose_clips, film
+from vla_model.evaluate import Arm, EvalConfig, EvalResult, TaskResult, evaluate
+
+LATENCY_CALLS = 100
+
+
+def run_evaluation(
+    arms: Sequence[Arm],
+    config: EvalConfig,
+    out: Path,
+    *,
+    workers: int | None = None,
+    on_progress: OnProgress = no_progress,
+) -> tuple[dict[str, Any], list[Section]]:
+    """Evaluate, film, and describe: the body of the evaluation stage."""
+    result = evaluate(arms, config, out, workers=workers, on_progress=on_progress)
+    clips = choose_clips(arms, config, result, out) if config.videos else []
+    film(clips, workers=workers, on_progress=on_progress)
+    return summarise(arms, result), describe(arms, config, result, clips, out)
+
+
+def summarise(arms: Sequence[Arm], result: EvalResult) -> dict[str, Any]:
+    """Success per arm over all tasks, and per task, as plain values."""
+    out: dict[str, Any] = {}
+    for arm in arms:
+        rows = [r for r in result.table if r.arm == arm.name]
+        out[arm.name] = {r.task: f"{r.successes}/{r.trials}" for r in rows}
+        out[arm.name]["rate"] = round(result.rate(arm.name), 4)
+    return out
+
+
+def describe(
+    arms: Sequence[Arm], config: EvalConfig, result: EvalResult, clips: Sequence[Clip], out: Path
+) -> list[Section]:
+    """The sections of the evaluation's page."""
+    tasks = (*config.tasks, "all")
+    cells = {(r.arm, r.task): r for r in result.table}
+    rows = tuple((a.name, *(_cell(cells[a.name, t]) for t in tasks)) for a in arms)
+    chart = BarChart(
+        "Success by task, Wilson 95% intervals",
+        tasks,
+        tuple(_bars(a, [cells[a.name, t] for t in tasks]) for a in arms),
+        y_label="success, %",
+        y_max=100.0,
+    )
+    caption = "successes / trials, rate, Wilson 95% interval"
+    sections = [
+        Section(
+            "Closed-loop success", (Text(protocol(arms, config)), Table(("", *tasks), rows, caption), chart)
+        ),
+    ]
+    if clips:
+        items = tuple(_media(c, out) for c in clips)
+        note = "The first success and the first failure of each task, at the control rate."
+        sections.append(Section("Roll-outs", (Text(note), Gallery(items, width=200))))
+    return sections
+
+
+def protocol(arms: Sequence[Arm], config: EvalConfig) -> str:
+    """The protocol in a sentence or two."""
+    steps = "the simulator's own cap" if config.max_steps is None else f"{config.max_steps} steps"
+    wordings = {
+        "train": "the canonical instruction",
+        "unseen": "wordings kept out of training",
+        "permuted": "the instruction of another task",
+    }
+    told = "; ".join(f"{a.name}: {wordings[a.wording]}" for a in arms if a.policy != "random")
+    return (
+        f"{config.sim}, {config.trials} placements a task of the {config.split!r} split (disjoint from "
+        f"training by construction), cap {steps}, {config.execute} actions executed between looks, "
+        f"{config.render} rendering. Told: {told}."
+    )
+
+
+def latency_ms(policy: Policy) -> tuple[float, float]:
+    """Median and 99th percentile of one chunk's inference in this process, milliseconds."""
+    window = policy.input_spec.fake_window()
+    policy.infer([window])
+    times = []
+    for _ in range(LATENCY_CALLS):
+        started = time.perf_counter()
+        policy.infer([window])
+        times.append(1000 * (time.perf_counter() - started))
+    return float(np.median(times)), float(np.quantile(times, 0.99))
+
+
+def _cell(result: TaskResult) -> str:
+    return (
+        f"{result.successes}/{result.trials} {100 * result.rate:.0f}% "
+        f"[{100 * result.low:.0f}–{100 * result.high:.0f}]"
+    )
+
+
+def _bars(arm: Arm, results: Sequence[TaskResult]) -> Bars:
+    return Bars(
+        arm.name,
+        tuple(100 * r.rate for r in results),
+        tuple(100 * r.low for r in results),
+        tuple(100 * r.high for r in results),
+    )
+
+
+def _media(clip: Clip, out: Path) -> Media:
+    outcome = "success" if clip.success else "failure"
+    path = Path(clip.path).relative_to(out).as_posix()
+    return Media(path, f"{clip.arm.name}, {clip.task}, {outcome}: “{clip.instruction}”")
