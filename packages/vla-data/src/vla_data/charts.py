@@ -84,10 +84,10 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     span = high - low
     if span <= 0 or not math.isfinite(span):
         return [low]
-    step = 10 ** math.floor(math.log10(span / count))
+    step = 10.0 ** math.floor(math.log10(span / count))
     step = next(m * step for m in (1, 2, 5, 10) if m * step * count >= span * 0.999)
     first = math.ceil(low / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+    return [float(f"{i * step:.12g}") for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 class _Frame:

@@ -36,13 +36,14 @@ def to_dict(value: Any) -> Any:
     return value
 
 
-def from_dict(kind: type[T], data: Mapping[str, Any], where: str = "") -> T:
+def from_dict(kind: type[T], data: Any, where: str = "") -> T:
     """A dataclass `kind` from what `to_dict` gave.
 
     Raises:
         ConfigError: a value has the wrong type or a required key is missing.
         UnknownNameError: a key does not exist.
     """
+    _require_mapping(data, where)
     hints = typing.get_type_hints(kind)
     known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
     for key in data:
@@ -91,11 +92,12 @@ def resolve(
     return config
 
 
-def merge(config: T, changes: Mapping[str, Any], where: str = "") -> T:
+def merge(config: T, changes: Any, where: str = "") -> T:
     """`config` with nested `changes` applied; nested dataclasses are changed key by key."""
     hints = typing.get_type_hints(type(config))
     known = [f.name for f in fields(config)]  # type: ignore[arg-type]
     values: dict[str, Any] = {}
+    _require_mapping(changes, where)
     for key, change in changes.items():
         name = _join(where, key)
         if key not in known:
@@ -108,8 +110,8 @@ def merge(config: T, changes: Mapping[str, Any], where: str = "") -> T:
     return replace(config, **values)  # type: ignore[type-var]
 
 
-def read_config_file(path: Path) -> dict[str, Any]:
-    """The content of a TOML or JSON config file."""
+def read_config_file(path: Path) -> Any:
+    """The content of a TOML or JSON config file; `merge` checks that it is a mapping."""
     try:
         text = path.read_text()
         return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
@@ -121,6 +123,13 @@ def read_config_file(path: Path) -> dict[str, Any]:
 
 def _join(where: str, key: str) -> str:
     return f"{where}.{key}" if where else key
+
+
+def _require_mapping(value: Any, where: str) -> None:
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            "keys and values are wanted here", where=where or None, expected="a mapping", got=repr(value)
+        )
 
 
 def _parse_value(text: str) -> Any:
@@ -139,7 +148,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert_union(args, value, where)
     if origin is Literal:
         if value in args:
-            return value
+            return args[args.index(value)]  # True is in (1, -1): give what was declared
         raise UnknownNameError("value", str(value), [str(a) for a in args], where=where)
     if is_dataclass(hint) and isinstance(hint, type):
         if isinstance(value, hint):
@@ -154,7 +163,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
                 _convert(h, v, f"{where}[{i}]") for i, (h, v) in enumerate(zip(inner, value, strict=True))
             )
     if isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, Mapping):
-        return {k: _convert(args[1], v, _join(where, str(k))) for k, v in value.items()}
+        return {
+            _convert(args[0], k, where): _convert(args[1], v, _join(where, str(k))) for k, v in value.items()
+        }
     if hint is Path and isinstance(value, (str, Path)):
         return Path(value)
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -46,7 +46,11 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         if path.exists():
             old = part.with_name(part.name + ".old")
             os.replace(path, old)
-            os.replace(part, path)
+            try:
+                os.replace(part, path)
+            except BaseException:
+                os.replace(old, path)
+                raise
             shutil.rmtree(old)
         else:
             os.replace(part, path)

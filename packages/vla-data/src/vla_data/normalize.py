@@ -36,7 +36,7 @@ class NormStats:
         return len(self.mean)
 
     @classmethod
-    def of(cls, series: Iterable[Float32[np.ndarray, "time dim"]], where: str = "series") -> NormStats:
+    def of(cls, series: Iterable[Float32[np.ndarray, "_time dim"]], where: str = "series") -> NormStats:
         """Exact statistics over all steps of all given arrays.
 
         Raises:

@@ -39,7 +39,8 @@ def map_units(
         futures = {pool.submit(work, unit): unit for unit in units}
         try:
             for future in as_completed(futures):
-                yield futures[future], future.result()
+                result = future.result()
+                yield futures.pop(future), result
         except BrokenProcessPool as error:
             left = [str(u) for f, u in futures.items() if not f.done() or f.exception() is not None]
             raise VlaError(

@@ -12,14 +12,14 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from vla_data.config import config_hash, from_dict, to_dict
-from vla_data.errors import CheckpointError, DataError
+from vla_data.errors import CheckpointError, ConfigError, DataError
 from vla_data.files import read_json, sha256_file, write_json
 from vla_data.report import Section, load_sections, save_sections
 
@@ -73,7 +73,11 @@ class Manifest:
     @classmethod
     def load(cls, directory: Path) -> Manifest:
         """Raises DataError when there is none or it cannot be read."""
-        return from_dict(cls, read_json(directory / MANIFEST), where=str(directory / MANIFEST))
+        path = directory / MANIFEST
+        try:
+            return from_dict(cls, read_json(path), where=str(path))
+        except ConfigError as error:
+            raise DataError("a manifest cannot be read", where=str(path), got=str(error)) from error
 
 
 def make_manifest(
@@ -112,7 +116,7 @@ def verify(directory: Path) -> Manifest:
                 where=str(path),
                 expected=f"{output.bytes} bytes, sha256 {output.sha256[:16]}…",
                 got=problem,
-                next_step="restore the directory from where it was made, or run the stage again",
+                next_step="restore the directory from where it was made, or remove it and make it again",
             )
     return manifest
 
@@ -164,7 +168,7 @@ def run_stage(stage: Stage) -> StageResult:
     The config of an unfinished attempt is kept in `.attempt.json`; a later attempt with another config or
     other inputs is refused, since it would mix two runs in one directory.
     """
-    inputs = {d.name: Manifest.load(d).digest for d in stage.inputs}
+    inputs = _input_digests(stage.inputs)
     done = _finished(stage, inputs)
     if done is not None:
         return StageResult(done, skipped=True)
@@ -183,6 +187,12 @@ def run_stage(stage: Stage) -> StageResult:
     )
     manifest.save(stage.directory)
     return StageResult(manifest, skipped=False)
+
+
+def _input_digests(directories: Sequence[Path]) -> dict[str, str]:
+    names = [d.name for d in directories]  # two data sets may both end in 1.0.0
+    keys = [n if names.count(n) == 1 else f"{n}#{i}" for i, n in enumerate(names)]
+    return {key: Manifest.load(d).digest for key, d in zip(keys, directories, strict=True)}
 
 
 def _finished(stage: Stage, inputs: dict[str, str]) -> Manifest | None:
