@@ -187,6 +187,7 @@ class Observation:
         instruction: what to do, in words.
         depth: camera name → metres, float32 [height, width].
         segmentation: camera name → object ids, int32 [height, width].
+        poses: camera name → 4×4 camera → world now, float32, for cameras that move.
         privileged: simulator state that no camera or encoder of the robot gives; only scripted experts
             ask for it (`InputSpec.privileged`), every other policy is never handed any.
     """
@@ -197,6 +198,7 @@ class Observation:
     instruction: str = ""
     depth: Mapping[str, Depth] = field(default_factory=dict)
     segmentation: Mapping[str, np.ndarray] = field(default_factory=dict)
+    poses: Mapping[str, np.ndarray] = field(default_factory=dict)
     privileged: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 

@@ -1,0 +1,173 @@
+"""Off-screen pictures of MuJoCo models: colour, metric depth and object ids.
+
+Notable features:
+- one OpenGL context a process, shared by a MuJoCo rendering context per kind of model: a second OpenGL
+  context in one process gives garbage under OSMesa
+- "fast" leaves out shadow maps, multi-sampling, reflections, sky, fog and haze, does not send to OpenGL
+  what a camera cannot see (the picture stays the same to the bit), and thins out dense robot meshes
+- colour and depth come from one pass; depth is metres along the viewing axis
+
+A process draws from one thread.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vla_data.sim import gl
+from vla_data.sim.cameras import is_rolled, out_of_view
+from vla_data.sim.config import CameraView, RenderMode
+from vla_data.sim.meshes import thinned_meshes
+from vla_data.types import Depth, Image
+
+HIDDEN_GROUP = 5
+MAX_GEOMS = 2000
+DROPPED = ("SHADOW", "REFLECTION", "SKYBOX", "FOG", "HAZE")
+NO_BODY = -1
+
+_shared: dict[int, Any] = {}
+
+
+class Picture(NamedTuple):
+    """What one camera sees: uint8 [h, w, 3], metres float32 [h, w], body ids int32 [h, w] (-1: nothing)."""
+
+    image: Image | None
+    depth: Depth | None
+    segmentation: np.ndarray | None
+
+
+def shared_context() -> Any:
+    """This process's one OpenGL context, made on first use and current on return."""
+    if os.getpid() not in _shared:
+        _shared[os.getpid()] = gl.gl_context(gl.use_backend(), 16, 16)
+    context = _shared[os.getpid()]
+    context.make_current()
+    return context
+
+
+class Renderer:
+    """Draws one kind of model: any `MjData` whose `MjModel` was compiled from the same source.
+
+    Args:
+        model: an `mujoco.MjModel`; left as it was found.
+        views: the largest sizes that will be asked for.
+        mode: see `SimConfig.render`.
+    """
+
+    def __init__(self, model: Any, views: tuple[CameraView, ...], mode: RenderMode = "fast") -> None:
+        gl.use_backend()
+        self._mujoco: Any = importlib.import_module("mujoco")
+        self._fast = mode == "fast"
+        shared_context()
+        self._context = self._make_context(model, views)
+        self._scene = self._mujoco.MjvScene(model, maxgeom=MAX_GEOMS)
+        self._option = self._mujoco.MjvOption()
+        self._option.geomgroup[HIDDEN_GROUP] = 0
+        if self._fast:
+            for flag in DROPPED:
+                self._scene.flags[getattr(self._mujoco.mjtRndFlag, f"mjRND_{flag}")] = 0
+
+    def picture(
+        self,
+        model: Any,
+        data: Any,
+        view: CameraView,
+        *,
+        image: bool = True,
+        depth: bool = False,
+        segmentation: bool = False,
+    ) -> Picture:
+        """What the camera `view.source` sees now, upright."""
+        shared_context()
+        self._mujoco.mjr_setBuffer(self._mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        camera = model.camera(view.source).id
+        self._update(model, data, camera, view.width / view.height)
+        turned = is_rolled(model, camera)
+        colour = metres = bodies = None
+        if image or depth:
+            colour, raw = self._pass(view, depth)
+            metres = _upright(_metres(raw, model), turned) if depth else None
+        if segmentation:
+            bodies = _upright(self._body_ids(view, model), turned)
+        return Picture(_upright(colour, turned) if image and colour is not None else None, metres, bodies)
+
+    def close(self) -> None:
+        """Free the rendering context; the process's OpenGL context stays."""
+        if self._context is not None:
+            shared_context()
+            self._context.free()
+            self._context = None
+
+    def _make_context(self, model: Any, views: tuple[CameraView, ...]) -> Any:
+        """A rendering context big enough for `views`; settings of the model are put back afterwards."""
+        quality, size = model.vis.quality, model.vis.global_
+        before = (quality.shadowsize, quality.offsamples, size.offheight, size.offwidth)
+        size.offheight = max([view.height for view in views], default=16)
+        size.offwidth = max([view.width for view in views], default=16)
+        if self._fast:
+            quality.shadowsize = quality.offsamples = 0
+        try:
+            with thinned_meshes(model, self._fast):
+                context = self._mujoco.MjrContext(model, self._mujoco.mjtFontScale.mjFONTSCALE_100)
+        finally:
+            quality.shadowsize, quality.offsamples, size.offheight, size.offwidth = before
+        context.readDepthMap = self._mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
+        return context
+
+    def _update(self, model: Any, data: Any, camera: int, aspect: float) -> None:
+        """Fill the scene; in fast mode geoms outside the view are hidden while it is filled."""
+        view = self._mujoco.MjvCamera()
+        view.type, view.fixedcamid = self._mujoco.mjtCamera.mjCAMERA_FIXED, camera
+        everything = self._mujoco.mjtCatBit.mjCAT_ALL
+        groups = model.geom_group.copy()
+        if self._fast:
+            hidden = out_of_view(model, data, camera, aspect)
+            model.geom_group[:] = np.where(hidden, HIDDEN_GROUP, groups)
+        try:
+            self._mujoco.mjv_updateScene(model, data, self._option, None, view, everything, self._scene)
+        finally:
+            model.geom_group[:] = groups
+
+    def _pass(self, view: CameraView, depth: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        rect = self._mujoco.MjrRect(0, 0, view.width, view.height)
+        colour = np.empty((view.height, view.width, 3), np.uint8)
+        raw = np.empty((view.height, view.width), np.float32) if depth else None
+        self._mujoco.mjr_render(rect, self._scene, self._context)
+        self._mujoco.mjr_readPixels(colour, raw, rect, self._context)
+        return colour, raw
+
+    def _body_ids(self, view: CameraView, model: Any) -> np.ndarray:
+        flags = [self._mujoco.mjtRndFlag.mjRND_SEGMENT, self._mujoco.mjtRndFlag.mjRND_IDCOLOR]
+        for flag in flags:
+            self._scene.flags[flag] = 1
+        coded = self._pass(view, depth=False)[0].astype(np.int32)
+        for flag in flags:
+            self._scene.flags[flag] = 0
+        bodies = np.full(self._scene.ngeom + 1, NO_BODY, np.int32)
+        for geom in self._scene.geoms[: self._scene.ngeom]:
+            if geom.segid >= 0:
+                bodies[geom.segid + 1] = self._body_of(geom, model)
+        return bodies[coded[..., 0] + 256 * coded[..., 1] + 65536 * coded[..., 2]]
+
+    def _body_of(self, geom: Any, model: Any) -> int:
+        kinds = self._mujoco.mjtObj
+        if geom.objtype == kinds.mjOBJ_GEOM:
+            return int(model.geom_bodyid[geom.objid])
+        return int(model.site_bodyid[geom.objid]) if geom.objtype == kinds.mjOBJ_SITE else NO_BODY
+
+
+def _upright(pixels: np.ndarray, turned: bool) -> np.ndarray:
+    """OpenGL's rows start at the bottom; a picture turned by 180° then only swaps left and right."""
+    return np.ascontiguousarray(pixels[:, ::-1] if turned else pixels[::-1])
+
+
+def _metres(raw: np.ndarray | None, model: Any) -> np.ndarray:
+    """Metres from a depth buffer that is 1 at the near plane and 0 at the far plane, hyperbolic between."""
+    assert raw is not None
+    near = float(model.vis.map.znear * model.stat.extent)
+    far = float(model.vis.map.zfar * model.stat.extent)
+    return (near * far / (near + raw.astype(np.float64) * (far - near))).astype(np.float32)
