@@ -1,0 +1,71 @@
+import pytest
+import torch
+
+from vla_model.policies.compact import CompactConfig, CompactNetwork, CompactShapes, random_shift
+from vla_model.policies.heads import CodesHead
+
+SHAPES = CompactShapes(2, 32, 32, 3, 10, 8, 4, levels=3, codebook_size=16)
+
+
+def batch(size: int = 6) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "images": torch.randint(0, 256, (size, 2, 3, 32, 32), dtype=torch.uint8, generator=generator),
+        "state": torch.randn(size, 3, generator=generator),
+        "words": torch.randint(0, 11, (size, 5), generator=generator),
+    }
+
+
+@pytest.mark.parametrize("head", ["codes", "continuous"])
+def test_a_few_samples_can_be_learned_by_heart(head):
+    torch.manual_seed(0)
+    network = CompactNetwork(CompactConfig(head=head, channels=16, hidden_dim=64, word_dropout=0.0), SHAPES)
+    data = batch()
+    data["target"] = torch.randint(0, 16, (6, 3)) if head == "codes" else torch.rand(6, 8, 4) * 2 - 1
+    optimiser = torch.optim.AdamW(network.parameters(), 3e-3)
+    for _ in range(300):
+        optimiser.zero_grad()
+        network.training_loss(data)["loss"].backward()
+        optimiser.step()
+    answer = network(data["images"], data["state"], data["words"])
+    if head == "codes":
+        assert (answer == data["target"]).float().mean() > 0.9
+    else:
+        assert (answer - data["target"]).abs().mean() < 0.1
+
+
+def test_words_beyond_padding_change_the_answer_and_padding_does_not():
+    torch.manual_seed(0)
+    network = CompactNetwork(CompactConfig(head="continuous"), SHAPES).eval()
+    data = batch(2)
+    data["words"] = torch.tensor([[1, 2, 0, 0, 0], [1, 2, 3, 0, 0]])
+    images, state = data["images"][:1].repeat(2, 1, 1, 1, 1), data["state"][:1].repeat(2, 1)
+    a, b = network(images, state, data["words"])
+    assert not torch.allclose(a, b)
+    longer = torch.tensor([[1, 2, 0, 0, 0, 0, 0, 0]])
+    torch.testing.assert_close(network(images[:1], state[:1], longer)[0], a)
+
+
+def test_later_codes_depend_on_earlier_ones():
+    torch.manual_seed(0)
+    head = CodesHead(8, levels=2, codebook_size=4)
+    with torch.no_grad():
+        head.embeddings[0].weight.copy_(torch.randn(4, 8) * 10)
+    features = torch.randn(64, 8)
+    codes = head(features)
+    assert codes.shape == (64, 2)
+    first, second = codes[:, 0], codes[:, 1]
+    assert any((second[first == c] != second[first != c].mode().values).any() for c in first.unique())
+
+
+def test_random_shift_moves_whole_images_by_at_most_the_given_pixels():
+    torch.manual_seed(0)
+    images = torch.zeros(16, 2, 3, 32, 32, dtype=torch.uint8)
+    images[..., 16, 16] = 255
+    moved = random_shift(images, 4)
+    where = moved[:, :, 0].flatten(2).argmax(-1)
+    rows, columns = where // 32, where % 32
+    assert (moved == 255).sum() == 16 * 2 * 3
+    assert ((rows - 16).abs() <= 4).all()
+    assert ((columns - 16).abs() <= 4).all()
+    assert len(set(rows.flatten().tolist())) > 3
