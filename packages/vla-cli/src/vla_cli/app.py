@@ -1,0 +1,58 @@
+"""The whole of `vla`: groups and top-level commands wired together, nothing else."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vla_cli.commands import data, doctor, evaluation, model, planned, quickstart, report, sim, ts
+from vla_cli.main import version_text
+from vla_cli.parser import CONTEXT, Group, example
+
+EPILOG = """\b
+Exit codes: 0 done, 1 failed, 2 usage or unknown name, 3 data or checkpoint,
+4 environment or missing dependency, 130 interrupted.
+
+Results go to standard output (one JSON document with --json), progress and hints to standard error.
+--debug may stand anywhere; VLA_DEBUG=1 does the same."""
+
+app = typer.Typer(
+    name="vla",
+    cls=Group,
+    context_settings=CONTEXT,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    epilog=EPILOG,
+)
+
+
+@app.callback()
+def vla(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version; with --json, of every package.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and more of the log.")] = False,
+) -> None:
+    """From robot data to a driving policy: data, series codec, vision, policy, evaluation."""
+    if version:
+        typer.echo(version_text(as_json=False))
+        raise typer.Exit
+
+
+app.command("quickstart", epilog=example("vla quickstart --out runs/first"))(quickstart.quickstart)
+app.command("doctor")(doctor.doctor)
+app.command("report", epilog=example("vla report runs/first"))(report.report)
+for name, group in (
+    ("data", data.app),
+    ("vision", planned.group("vision")),
+    ("ts", ts.app),
+    ("model", model.app),
+    ("prompt", planned.group("prompt")),
+    ("eval", evaluation.app),
+    ("experiment", planned.group("experiment")),
+    ("serve", planned.group("serve")),
+    ("sim", sim.app),
+):
+    app.add_typer(group, name=name)

@@ -1,0 +1,1 @@
+"""One module per group of commands; libraries are imported inside the command bodies."""

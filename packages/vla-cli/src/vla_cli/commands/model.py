@@ -1,0 +1,59 @@
+"""`vla model`: policies trained on episodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from vla_cli import options as o
+from vla_cli import stages
+from vla_cli.parser import example, make_group
+
+app = make_group("Policies: train them on episodes.")
+
+Codec = Annotated[
+    Path | None,
+    typer.Option(
+        "--codec", metavar="DIR", help="Codec fitted by `vla ts fit-vqvae`; needed by --head codes."
+    ),
+]
+Head = Annotated[
+    Literal["codes", "continuous"] | None,
+    typer.Option("--head", help="What the policy answers with: codes of the codec, or numbers."),
+]
+
+
+@app.command(
+    "finetune",
+    epilog=example("vla model finetune --data runs/reach --codec runs/codec --out runs/policy"),
+)
+def finetune(
+    data: o.Data,
+    out: o.Out,
+    codec: Codec = None,
+    head: Head = None,
+    split: o.Split = "train",
+    device: o.Device = None,
+    seed: o.Seed = None,
+    preset: o.PresetName = "default",
+    config: o.ConfigFile = None,
+    set_: o.Overrides = None,
+    as_json: o.AsJson = False,
+) -> None:
+    """Train a policy from pixels, state and instruction; writes OUT/checkpoint."""
+    from vla_data import open_episodes
+    from vla_model.finetune import PRESETS, finetune
+
+    fit = o.given(device=device, seed=seed)
+    chosen = o.make_config(PRESETS, preset, config, set_, policy=o.given(head=head), fit=fit)
+    source = open_episodes(data, split)
+    stages.run(
+        "finetune",
+        out,
+        stages.with_source(chosen, data, split),
+        stages.input_stages(data, *([codec] if codec else [])),
+        lambda on: finetune(source, chosen, codec, out, on),
+        as_json,
+    )

@@ -1,0 +1,35 @@
+"""Groups whose commands are still to come, and what each will hold."""
+
+from __future__ import annotations
+
+import typer
+
+from vla_cli.parser import make_group
+
+PLANS = {
+    "vision": (
+        "Video into tokens: detection, tracks, depth, velocity (no command yet).",
+        "To come: train, track, depth, perceive, encode, eval.",
+        "Today the image encoder is trained inside a policy: vla model finetune",
+    ),
+    "prompt": (
+        "What a policy is told: robot, task, sub-steps, history (no command yet).",
+        "To come: show, render.",
+        "Today a policy is told one instruction, the one its data set or evaluation gives.",
+    ),
+    "experiment": (
+        "Matrices of training and evaluation runs (no command yet).",
+        "To come: run, report.",
+        "Today one run is one command, or all stages at once: vla quickstart",
+    ),
+    "serve": (
+        "A policy or a robot as a service (no command yet).",
+        "To come: policy, mcp, ros2.",
+        "Today a policy is driven in closed loop by: vla eval metaworld",
+    ),
+}
+
+
+def group(name: str) -> typer.Typer:
+    """The group of this name, empty so far."""
+    return make_group("\n\n".join(PLANS[name]))

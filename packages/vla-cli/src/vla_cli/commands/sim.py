@@ -1,0 +1,32 @@
+"""`vla sim`: simulators and their tasks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vla_cli.options import AsJson
+from vla_cli.output import emit, print_table
+from vla_cli.parser import example, make_group
+
+app = make_group("Simulators: what there is to do in them.")
+
+Sim = Annotated[str | None, typer.Argument(metavar="SIM", help="One simulator; default: all of them.")]
+
+
+@app.command("list", epilog=example("vla sim list metaworld"))
+def list_tasks(sim: Sim = None, as_json: AsJson = False) -> None:
+    """List the tasks of the simulators, each with its instruction."""
+    from vla_data.registry import lookup
+    from vla_data.sim import SIMULATORS, instructions, task_names
+
+    if sim is not None:
+        lookup("simulator", SIMULATORS, sim)
+    rows = [
+        {"sim": name, "task": task, "instruction": instructions(name, task, "train")[0]}
+        for name in ([sim] if sim else sorted(SIMULATORS))
+        for task in task_names(name)
+    ]
+    cells = [[row["sim"], row["task"], row["instruction"]] for row in rows]
+    emit(rows, as_json, lambda to: print_table(to, ["simulator", "task", "instruction"], cells))
