@@ -14,6 +14,7 @@ from typing import Literal
 
 COLOURS = 6  # --c0 … --c5 of the page's style
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 30, 42
+SMALLEST_SPAN = 1e-300  # below it a step between ticks is no longer a normal number
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def render_chart(chart: LineChart | BarChart | Histogram) -> str:
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round numbers spread over [low, high], at most about `count` of them."""
     span = high - low
-    if span <= 0 or not math.isfinite(span):
+    if not SMALLEST_SPAN < span < math.inf:
         return [low]
     step = 10.0 ** math.floor(math.log10(span / count))
     step = next(m * step for m in (1, 2, 5, 10) if m * step * count >= span * 0.999)
@@ -160,7 +161,7 @@ def _lines(chart: LineChart) -> str:
 def _bars(chart: BarChart) -> str:
     width = max(500, LEFT + RIGHT + 22 * len(chart.groups) * len(chart.categories))
     tops = [v for g in chart.groups for v in (*g.values, *g.high)]
-    top = chart.y_max if chart.y_max is not None else max(tops, default=1.0)
+    top = chart.y_max if chart.y_max is not None else max(tops, default=0.0) or 1.0
     frame = _Frame(chart.title, (0, max(1, len(chart.categories))), (0, top), (width, 270))
     frame.y_axis(chart.y_label)
     if len(chart.groups) > 1:
@@ -185,7 +186,7 @@ def _bars(chart: BarChart) -> str:
 
 
 def _histogram(chart: Histogram) -> str:
-    top = max(chart.counts, default=1.0)
+    top = max(chart.counts, default=0.0) or 1.0
     frame = _Frame(chart.title, (chart.edges[0], chart.edges[-1]), (0, top), (330, 200))
     frame.y_axis("")
     frame.x_axis(chart.x_label)
@@ -205,7 +206,8 @@ def _finite(line: Line, log_y: bool) -> list[tuple[float, float]]:
 
 def _widen(bounds: tuple[float, float]) -> tuple[float, float]:
     low, high = bounds
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
+    half = max(0.5, 1e-6 * abs(low))  # large enough to tell apart from a large value
+    return (low, high) if high > low else (low - half, low + half)
 
 
 def _colour(index: int) -> str:

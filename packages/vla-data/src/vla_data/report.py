@@ -16,7 +16,7 @@ from typing import Literal
 
 from vla_data.charts import BarChart, Histogram, LineChart, render_chart
 from vla_data.config import from_dict, to_dict
-from vla_data.errors import DataError
+from vla_data.errors import ConfigError, DataError
 from vla_data.files import read_json, write_bytes, write_json
 
 SECTIONS = "sections.json"
@@ -77,6 +77,11 @@ class Section:
     blocks: tuple[Block, ...] = field(default_factory=tuple)
 
 
+@dataclass(frozen=True)
+class _Sections:
+    sections: tuple[Section, ...]
+
+
 def save_sections(directory: Path, sections: Sequence[Section]) -> None:
     """Write a stage's sections as `sections.json`."""
     write_json(directory / SECTIONS, [to_dict(s) for s in sections])
@@ -87,7 +92,10 @@ def load_sections(directory: Path) -> list[Section]:
     path = directory / SECTIONS
     if not path.exists():
         return []
-    sections = [from_dict(Section, s, where=str(path)) for s in read_json(path)]
+    try:
+        sections = list(from_dict(_Sections, {"sections": read_json(path)}, where=str(path)).sections)
+    except ConfigError as error:
+        raise DataError("the sections of a stage cannot be read", where=str(path), got=str(error)) from error
     return [replace(s, blocks=tuple(_absolute(b, directory) for b in s.blocks)) for s in sections]
 
 
