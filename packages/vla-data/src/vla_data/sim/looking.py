@@ -1,0 +1,82 @@
+"""Pictures of several kinds of model through the same views."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vla_data.sim.cameras import is_still, pose
+from vla_data.sim.config import CameraView, RenderMode
+from vla_data.sim.render import Renderer
+from vla_data.types import Depth, Image
+
+KEPT_RENDERERS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the views show, by camera name."""
+
+    images: Mapping[str, Image] = field(default_factory=dict)
+    depth: Mapping[str, Depth] = field(default_factory=dict)
+    segmentation: Mapping[str, np.ndarray] = field(default_factory=dict)
+    poses: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+class Looker:
+    """Draws `views` of models, keeping one renderer for each kind of model (the least used ones go).
+
+    Args:
+        views: what every look shows.
+        mode: see `SimConfig.render`.
+    """
+
+    def __init__(self, views: tuple[CameraView, ...], mode: RenderMode) -> None:
+        self._views = views
+        self._mode: RenderMode = mode
+        self._renderers: OrderedDict[str, Renderer] = OrderedDict()
+
+    def look(
+        self,
+        kind: str,
+        model: Any,
+        data: Any,
+        *,
+        images: bool = True,
+        depth: bool = False,
+        segmentation: bool = False,
+    ) -> Seen:
+        """What each view shows; nothing is drawn, and no OpenGL needed, when nothing is asked for."""
+        if not self._views or not (images or depth or segmentation):
+            return Seen()
+        renderer = self._renderer(kind, model)
+        pictures = {
+            view.name: renderer.picture(
+                model, data, view, image=images, depth=depth, segmentation=segmentation
+            )
+            for view in self._views
+        }
+        moving = [(v, model.camera(v.source).id) for v in self._views]
+        return Seen(
+            {name: p.image for name, p in pictures.items() if p.image is not None},
+            {name: p.depth for name, p in pictures.items() if p.depth is not None},
+            {name: p.segmentation for name, p in pictures.items() if p.segmentation is not None},
+            {view.name: pose(model, data, i) for view, i in moving if not is_still(model, i)},
+        )
+
+    def close(self) -> None:
+        """Free every renderer."""
+        while self._renderers:
+            self._renderers.popitem()[1].close()
+
+    def _renderer(self, kind: str, model: Any) -> Renderer:
+        if kind not in self._renderers:
+            self._renderers[kind] = Renderer(model, self._views, self._mode)
+        self._renderers.move_to_end(kind)
+        while len(self._renderers) > KEPT_RENDERERS:
+            self._renderers.popitem(last=False)[1].close()
+        return self._renderers[kind]

@@ -1,0 +1,262 @@
+"""Meta-World v3: fifty tasks for one simulated arm (Yu et al. 2019, arXiv:1910.10897; wheel 3.1).
+
+Notable features:
+- a slot changes its task at any reset; models are built when first needed and then kept
+- a placement follows from `Trial.seed` alone: simulation data are cleared before the reset, because the
+  simulator's own reset draws twice and starts from what the last episode left
+- the state is what the robot's encoders give: hand position and gripper opening, never an object
+- pictures show the goal where it is: the first frame after the simulator's own reset shows the goal of the
+  draw before, until kinematics run once more
+
+One action is 1/80 s: the target of the hand moves by up to 1 cm a axis in world axes (`SawyerXYZEnv`:
+`action_scale` 1/100, five steps of 2.5 ms), and the gripper is driven with −1 (open) … +1 (close).
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from vla_data.errors import MissingDependencyError, SimError
+from vla_data.registry import lookup
+from vla_data.sim.cameras import describe, require_cameras
+from vla_data.sim.config import CameraView, SimConfig
+from vla_data.sim.looking import Looker
+from vla_data.sim.wordings import METAWORLD
+from vla_data.types import (
+    ActionChunk,
+    ActionDim,
+    ActionSpec,
+    Camera,
+    InputSpec,
+    Observation,
+    ObservationWindow,
+    RobotSpec,
+    StateDim,
+    StepResult,
+    Trial,
+)
+
+CONTROL_HZ = 80.0
+MAX_STEPS = 500
+TASKS = tuple(METAWORLD)
+PRIVILEGED = "state_vector"
+DEFAULT_CAMERAS = (CameraView("corner4", "corner4"), CameraView("gripperPOV", "gripperPOV"))
+
+ROBOT = RobotSpec(
+    name="metaworld-sawyer",
+    action=ActionSpec(
+        dims=(
+            *(ActionDim(f"d{axis}", "position", "delta", "world", "m", 0.01) for axis in "xyz"),
+            ActionDim("gripper", "gripper", "absolute", "none"),
+        ),
+        control_hz=CONTROL_HZ,
+        gripper_closes=1,
+    ),
+    state=(*(StateDim(f"hand_{axis}", "m") for axis in "xyz"), StateDim("gripper_opening")),
+)
+
+
+@dataclass
+class _Slot:
+    task: str
+    trial: Trial
+    env: Any
+    vector: np.ndarray
+    steps: int = 0
+    ended: bool = False
+
+
+class MetaWorldEnv:
+    """`num_envs` Meta-World environments behind one object; a `SimEnv`.
+
+    Args:
+        tasks: the tasks its trials may name, without the version suffix ("reach", "drawer-open").
+        config: cameras (default: `corner4` and `gripperPOV` at 64²) and drawing.
+        num_envs: slots.
+
+    Raises:
+        UnknownNameError: no such task or camera.
+        MissingDependencyError: metaworld is not installed.
+    """
+
+    def __init__(self, tasks: Sequence[str], config: SimConfig | None = None, num_envs: int = 1) -> None:
+        known = {task: task for task in TASKS}
+        self.tasks = tuple(lookup("Meta-World task", known, task) for task in tasks)
+        self.num_envs = num_envs
+        self.robot = ROBOT
+        self.config = config or SimConfig()
+        views = DEFAULT_CAMERAS if self.config.cameras is None else self.config.cameras
+        self._classes = _environment_classes()
+        self._slots: dict[int, _Slot] = {}
+        self._spare: dict[str, list[Any]] = {}
+        self._looker = Looker(views, self.config.render)
+        self.cameras = self._describe(views)
+
+    def max_steps(self, task: str) -> int:
+        """The horizon of the benchmark."""
+        return MAX_STEPS
+
+    def current_task(self, slot: int) -> str:
+        """The task the slot was last reset to."""
+        return self._slot(slot).task
+
+    def objects(self, slot: int) -> dict[int, str]:
+        """Id in segmentation → name of the body."""
+        model = self._slot(slot).env.model
+        return {i: model.body(i).name for i in range(model.nbody)}
+
+    def placement(self, slot: int) -> np.ndarray:
+        """The vector that the placement was drawn as, float64."""
+        return np.array(self._slot(slot).env._last_rand_vec)
+
+    def reset(self, slots: Sequence[int], trials: Sequence[Trial]) -> None:
+        """Begin an episode in each slot.
+
+        Raises:
+            UnknownNameError: a trial's task is not among `tasks`.
+        """
+        for slot, trial in zip(slots, trials, strict=True):
+            task = lookup("task of this environment", {t: t for t in self.tasks}, trial.task)
+            old = self._slots.pop(slot, None)
+            if old is not None:
+                self._spare.setdefault(old.task, []).append(old.env)
+            env = self._take(task)
+            self._slots[slot] = _Slot(task, trial, env, _reset(env, trial.seed))
+
+    def step(self, slots: Sequence[int], actions: Float32[np.ndarray, "n action_dim"]) -> list[StepResult]:
+        """Carry out one action per slot; a slot that has ended keeps still."""
+        return [self._step(self._slot(s), action) for s, action in zip(slots, actions, strict=True)]
+
+    def observe(
+        self,
+        slots: Sequence[int],
+        *,
+        images: bool = True,
+        depth: bool = False,
+        segmentation: bool = False,
+        privileged: bool = False,
+    ) -> list[Observation]:
+        """What each slot shows now; only what is asked for is drawn."""
+        return [self._observe(self._slot(s), images, depth, segmentation, privileged) for s in slots]
+
+    def close(self) -> None:
+        """Free the rendering contexts."""
+        self._looker.close()
+        self._slots.clear()
+        self._spare.clear()
+
+    def _slot(self, slot: int) -> _Slot:
+        if slot not in self._slots:
+            raise SimError(
+                "a slot was used before its reset",
+                where=f"slot {slot}",
+                expected=f"reset() of a slot in 0…{self.num_envs - 1} first",
+            )
+        return self._slots[slot]
+
+    def _describe(self, views: tuple[CameraView, ...]) -> tuple[Camera, ...]:
+        """All fifty models hold the same cameras, so that the first task's stand for all."""
+        if not views:
+            return ()
+        env = self._take(self.tasks[0])
+        self._spare.setdefault(self.tasks[0], []).append(env)
+        require_cameras(env.model, views)
+        return tuple(describe(env.model, env.data, view, CONTROL_HZ) for view in views)
+
+    def _take(self, task: str) -> Any:
+        spare = self._spare.get(task)
+        return spare.pop() if spare else _build(self._classes[f"{task}-v3"])
+
+    def _step(self, slot: _Slot, action: np.ndarray) -> StepResult:
+        if slot.ended:
+            return StepResult(0.0, False, ended=True)
+        vector, reward, _, truncated, info = slot.env.step(np.asarray(action, np.float32))
+        slot.vector, slot.steps, slot.ended = vector, slot.steps + 1, bool(truncated)
+        return StepResult(float(reward), bool(info["success"]), slot.ended)
+
+    def _observe(
+        self, slot: _Slot, images: bool, depth: bool, segmentation: bool, privileged: bool
+    ) -> Observation:
+        seen = self._looker.look(
+            slot.task, slot.env.model, slot.env.data, images=images, depth=depth, segmentation=segmentation
+        )
+        return Observation(
+            time=slot.steps / CONTROL_HZ,
+            images=seen.images,
+            state=slot.vector[:4].astype(np.float32),
+            instruction=slot.trial.instruction,
+            depth=seen.depth,
+            segmentation=seen.segmentation,
+            poses=seen.poses,
+            privileged={PRIVILEGED: slot.vector.copy()} if privileged else {},
+        )
+
+
+class MetaWorldExpert:
+    """The scripted experts of the wheel as one privileged `Policy`; an expert knows its slot's task.
+
+    Args:
+        env: where it acts; tells the task of a slot.
+    """
+
+    def __init__(self, env: MetaWorldEnv) -> None:
+        self._env = env
+        self._experts = importlib.import_module("metaworld.policies").ENV_POLICY_MAP
+        self._by_slot: dict[int, Any] = {}
+        self.input_spec = InputSpec(
+            env.robot, cameras=(), action_horizon=1, instruction=False, privileged=True
+        )
+
+    def reset(self, slots: Sequence[int], seeds: Sequence[int]) -> None:
+        """Begin anew with each slot's task; the experts draw no random numbers."""
+        for slot in slots:
+            self._by_slot[slot] = self._experts[f"{self._env.current_task(slot)}-v3"]()
+
+    def infer(self, windows: Sequence[ObservationWindow]) -> list[ActionChunk]:
+        """One action for each window, clipped to the range."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they warn at each action outside the range
+            return [self._act(window) for window in windows]
+
+    def _act(self, window: ObservationWindow) -> ActionChunk:
+        vector = window.latest.privileged[PRIVILEGED]
+        action = self._by_slot[window.slot].get_action(vector)
+        spec = self._env.robot.action
+        return ActionChunk(np.clip(action, spec.low, spec.high)[None].astype(np.float32), spec)
+
+
+def _environment_classes() -> Mapping[str, type]:
+    try:
+        return importlib.import_module("metaworld.env_dict").ALL_V3_ENVIRONMENTS
+    except ImportError as error:
+        raise MissingDependencyError(
+            "Meta-World is not installed", got=str(error), next_step="install vla-data[sim]"
+        ) from error
+
+
+def _build(kind: type) -> Any:
+    """An environment whose goal is observable (experts read it) and whose placement follows its seed."""
+    env: Any = kind()
+    env._set_task_called = True
+    env._partially_observable = False
+    env.__dict__.pop("sawyer_observation_space", None)
+    env._freeze_rand_vec = False
+    env.seeded_rand_vec = True
+    return env
+
+
+def _reset(env: Any, seed: int) -> np.ndarray:
+    """Clear, place and settle; the 39 numbers that experts read."""
+    mujoco: Any = importlib.import_module("mujoco")
+    mujoco.mj_resetData(env.model, env.data)
+    env.seed(seed)
+    vector, _ = env.reset()
+    mujoco.mj_kinematics(env.model, env.data)
+    return vector
