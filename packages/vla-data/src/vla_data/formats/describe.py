@@ -1,0 +1,38 @@
+"""What a reader can say about its data beyond episodes; read by `vla_data.explore`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FeatureRow:
+    """A value of the data model.
+
+    Args:
+        key: where it is stored.
+        kind: tensor, image, text, …
+        shape: of one value, in the file's own words; "T" is the number of steps.
+        dtype: numpy's name.
+        encoding: how it is stored, with what was found in the file where nothing is declared.
+        example: a value, shortened.
+        role: what it is in this suite's vocabulary; empty when it is none of it.
+    """
+
+    key: str
+    kind: str
+    shape: str
+    dtype: str
+    encoding: str
+    example: str
+    role: str = ""
+
+
+@dataclass(frozen=True)
+class SplitRow:
+    """A split: how many episodes in how many files of how many bytes."""
+
+    name: str
+    episodes: int
+    shards: int
+    bytes: int

@@ -1,0 +1,158 @@
+"""Reading data sets in TFDS layout, without TensorFlow."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from vla_data.config import from_dict
+from vla_data.files import read_json
+from vla_data.formats.describe import FeatureRow, SplitRow
+from vla_data.formats.example import Example
+from vla_data.formats.features import Leaf, leaves, read_features
+from vla_data.formats.locate import locate, to_path
+from vla_data.formats.rlds.foreign import open_foreign
+from vla_data.formats.rlds.layout import Layout, is_dataset, open_shard, read_layout
+from vla_data.formats.rlds.native import NativeDoor
+from vla_data.formats.rlds.schema import FILE_NAME as VLA
+from vla_data.formats.rlds.schema import Schema
+from vla_data.formats.tfrecord import RecordFile
+from vla_data.openx.standard import STANDARDS
+from vla_data.types import Camera, Episode, RobotSpec
+
+OPEN_SHARDS = 16  # each one open holds a file and a map of it
+
+
+class Door(Protocol):
+    """Where foreign names become this suite's vocabulary."""
+
+    @property
+    def robot(self) -> RobotSpec: ...
+    @property
+    def cameras(self) -> Mapping[str, Camera]: ...
+    @property
+    def roles(self) -> dict[str, str]: ...
+    def episode(self, example: Example, fallback_id: str, images: bool) -> Episode: ...
+
+
+class RldsReader:
+    """Episodes of one split, by index; an `EpisodeReader`.
+
+    Opening looks at the names and sizes of files only; shards are opened on first use, a few at a time.
+    Pickles without them, so each worker opens its own.
+
+    Args:
+        layout: the data set's files.
+        split: which of its splits.
+        verify: hold each record against its checksum. `read_series` never does: it would have to read the
+            images for it.
+    """
+
+    def __init__(self, layout: Layout, split: str, verify: bool = True) -> None:
+        layout.check(split)
+        self.layout, self.split, self.verify = layout, split, verify
+        self._ends = list(accumulate(layout.split(split).shard_lengths))
+        self._open: dict[int, RecordFile] = {}
+        self.leaves: dict[str, Leaf] = dict(leaves(read_features(layout.directory)))
+
+    @classmethod
+    def open(cls, path: str | Path, split: str = "train", verify: bool = True) -> Self:
+        """Open a split of the data set at `path`, or of the one below it.
+
+        Raises:
+            UnknownNameError: there is no such data set or split.
+            DataError: a file is missing, truncated or damaged, or the files do not add up.
+        """
+        return cls(read_layout(locate(to_path(path), is_dataset)), split, verify)
+
+    @property
+    def name(self) -> str:
+        return self.layout.name
+
+    @property
+    def robot(self) -> RobotSpec:
+        return self.door.robot
+
+    @property
+    def cameras(self) -> dict[str, Camera]:
+        """Camera name → what is known of it."""
+        return dict(self.door.cameras)
+
+    @property
+    def rate_assumed(self) -> bool:
+        """Whether the control rate and the meaning of the action are guesses."""
+        return bool(getattr(getattr(self.door, "standard", None), "assumed", False))
+
+    @cached_property
+    def door(self) -> Door:
+        """How this data set's records become episodes; the one place where names are translated."""
+        path = self.layout.directory / VLA
+        if path.is_file():
+            return NativeDoor(from_dict(Schema, read_json(path)["schema"], where=str(path)))
+        entry = STANDARDS.get(self.name)
+        where = str(self.layout.directory)
+        return open_foreign(entry() if entry else None, self.leaves, lambda: self.example(0), where)
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, index: int) -> Episode:
+        """An episode, images decoded when looked at.
+
+        Raises:
+            IndexError: no such episode.
+            DataError: its record is damaged.
+        """
+        return self.door.episode(self.example(index), f"{self.split}/{index}", images=True)
+
+    def read_series(self, index: int) -> Episode:
+        """An episode without images and depth, of which not a byte is read."""
+        return self.door.episode(self.example(index, sparse=True), f"{self.split}/{index}", images=False)
+
+    def example(self, index: int, sparse: bool = False) -> Example:
+        """A record as it is stored; `sparse` maps it instead of reading and checking it."""
+        shard, record = self._locate(index)
+        file = self._shard(shard)
+        data = file.view(record) if sparse else file.read(record, self.verify)
+        return Example(data, file.where(record))
+
+    def checksums(self) -> list[tuple[int, int]]:
+        """(length, stored checksum) of each record: tells equal records apart without reading them."""
+        shards = [self._shard(i) for i in range(len(self._ends))]
+        return [(int(f.lengths[i]), f.stored_checksum(i)) for f in shards for i in range(len(f))]
+
+    def feature_rows(self) -> list[FeatureRow]:
+        """Every value of the data model, with an example from the first episode."""
+        from vla_data.formats.rlds.describe import feature_rows
+
+        return feature_rows(self.leaves, self.example(0), self.door.roles)
+
+    def split_rows(self) -> list[SplitRow]:
+        """What the data set is divided into."""
+        return [
+            SplitRow(s.name, s.episodes, len(s.shard_lengths), s.num_bytes)
+            for s in self.layout.splits.values()
+        ]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_open": {}}
+
+    def _locate(self, index: int) -> tuple[int, int]:
+        count = len(self)
+        if not -count <= index < count:
+            raise IndexError(f"episode {index} of {count} in split {self.split!r} of {self.name}")
+        index %= count
+        shard = bisect_right(self._ends, index)
+        return shard, index - (self._ends[shard - 1] if shard else 0)
+
+    def _shard(self, index: int) -> RecordFile:
+        if index not in self._open:
+            while len(self._open) >= OPEN_SHARDS:
+                self._open.pop(next(iter(self._open)))
+            path = self.layout.shards(self.split)[index]
+            self._open[index] = open_shard(path, self.layout.split(self.split).shard_lengths[index])
+        return self._open[index]
