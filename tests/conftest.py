@@ -14,13 +14,16 @@ from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("vla_data", "vla_vision", "vla_ts", "vla_model", "vla_cli")
+PACKAGES = ("vla_data", "vla_vision", "vla_ts", "vla_model")  # vla_cli takes no arrays
 
 # The shape annotations of the packages are checked here and nowhere else. An int may stand for a float, as
-# it may for the type checker.
-install_import_hook(
-    PACKAGES, "beartype.beartype(conf=__import__('beartype').BeartypeConf(is_pep484_tower=True))"
+# it may for the type checker, and `Self` for anything: the checker sees methods without their class.
+CHECKER = (
+    "beartype.beartype(conf=__import__('beartype').BeartypeConf(is_pep484_tower=True, "
+    "hint_overrides=__import__('beartype').BeartypeHintOverrides("
+    "{__import__('typing').Self: __import__('typing').Any})))"
 )
+install_import_hook(PACKAGES, CHECKER)
 
 settings.register_profile(
     "house", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.too_slow]

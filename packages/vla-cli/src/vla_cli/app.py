@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from typer.completion import get_completion_inspect_parameters, install_callback, show_callback
 
 from vla_cli.commands import data, doctor, evaluation, model, planned, quickstart, report, sim, ts
 from vla_cli.main import version_text
@@ -25,16 +26,35 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     epilog=EPILOG,
+    add_completion=False,  # its own two options are below: as typer defines them, every run imports pydantic
 )
+get_completion_inspect_parameters()  # also registers the shells
+
+
+Version = Annotated[bool, typer.Option("--version", help="Show the version; with --json, of every package.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks and more of the log.")]
+Install = Annotated[
+    bool,
+    typer.Option(
+        "--install-completion",
+        callback=install_callback,
+        is_eager=True,
+        help="Install completion for the current shell.",
+    ),
+]
+Show = Annotated[
+    bool,
+    typer.Option(
+        "--show-completion",
+        callback=show_callback,
+        is_eager=True,
+        help="Show the completion script of the current shell.",
+    ),
+]
 
 
 @app.callback()
-def vla(
-    version: Annotated[
-        bool, typer.Option("--version", help="Show the version; with --json, of every package.")
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and more of the log.")] = False,
-) -> None:
+def vla(version: Version = False, debug: Debug = False, install: Install = False, show: Show = False) -> None:
     """From robot data to a driving policy: data, series codec, vision, policy, evaluation."""
     if version:
         typer.echo(version_text(as_json=False))

@@ -14,7 +14,17 @@ HELP_WIDTH = 100
 CONTEXT = {"help_option_names": ["-h", "--help"], "terminal_width": HELP_WIDTH}
 
 
-class Command(TyperCommand):
+class _PlainHelp:
+    """A help option whose default needs no conversion: None, as typer has it, imports pydantic."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)  # type: ignore[misc]
+        if option is not None:
+            option.default = False
+        return option
+
+
+class Command(_PlainHelp, TyperCommand):
     """A command whose libraries cannot write to standard output: that stream carries data alone."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -22,7 +32,7 @@ class Command(TyperCommand):
             return super().invoke(ctx)
 
 
-class Group(TyperGroup):
+class Group(_PlainHelp, TyperGroup):
     """A group that names the nearest command, also one of a neighbouring group."""
 
     command_class = Command
