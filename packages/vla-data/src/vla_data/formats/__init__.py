@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vla_data.protocols import EpisodeReader
+    from vla_data.formats.describe import DescribedReader
 
 __all__ = ["FORMATS", "Format", "find_format", "open_episodes"]
 
@@ -18,10 +18,10 @@ class Format:
     """A format: `marker` is the file that tells it, `open` a factory that imports what it needs."""
 
     marker: str
-    open: Callable[[Path, str], EpisodeReader]
+    open: Callable[[Path, str], DescribedReader]
 
 
-def _open_rlds(path: Path, split: str) -> EpisodeReader:
+def _open_rlds(path: Path, split: str) -> DescribedReader:
     from vla_data.formats.rlds.reader import RldsReader
 
     return RldsReader.open(path, split)
@@ -35,7 +35,7 @@ def find_format(path: Path) -> str | None:
     return next((name for name, f in FORMATS.items() if (path / f.marker).is_file()), None)
 
 
-def open_episodes(uri: str | Path, split: str = "train") -> EpisodeReader:
+def open_episodes(uri: str | Path, split: str = "train") -> DescribedReader:
     """Open the episodes of a split.
 
     Args:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from vla_data.protocols import EpisodeReader
+from vla_data.types import Camera
 
 
 @dataclass(frozen=True)
@@ -36,3 +41,20 @@ class SplitRow:
     episodes: int
     shards: int
     bytes: int
+
+
+@runtime_checkable
+class DescribedReader(EpisodeReader, Protocol):
+    """An `EpisodeReader` that can say what it reads. Every reader behind `open_episodes` is one.
+
+    `rate_assumed` tells that nobody wrote down what the action means. `checksums` gives one value an
+    episode, equal only for equal episodes, without reading them.
+    """
+
+    @property
+    def cameras(self) -> Mapping[str, Camera]: ...
+    @property
+    def rate_assumed(self) -> bool: ...
+    def feature_rows(self) -> list[FeatureRow]: ...
+    def split_rows(self) -> list[SplitRow]: ...
+    def checksums(self) -> list[tuple[int, int]]: ...

@@ -34,6 +34,7 @@ from vla_data.formats.wire import (
 )
 
 Buffer = bytes | memoryview
+DECODERS: dict[Kind, Any] = {"bytes": decode_bytes, "float": decode_floats, "int64": decode_ints}
 Values = Sequence[bytes] | np.ndarray
 
 
@@ -65,7 +66,7 @@ class Example:
 
     def bytes_list(self, key: str) -> list[memoryview]:
         """The byte strings of a key, as slices of the record."""
-        return self._decode(key, "bytes", decode_bytes)
+        return self._decode(key, "bytes")
 
     def each_bytes(self, key: str) -> Iterator[memoryview]:
         """The byte strings of a key one by one; those not asked for are not looked at."""
@@ -78,18 +79,16 @@ class Example:
 
     def floats(self, key: str) -> Float32[np.ndarray, "n"]:
         """The numbers of a float key."""
-        return self._decode(key, "float", decode_floats)
+        return self._decode(key, "float")
 
     def ints(self, key: str) -> Int64[np.ndarray, "n"]:
         """The numbers of an integer key."""
-        return self._decode(key, "int64", decode_ints)
+        return self._decode(key, "int64")
 
     def values(self, key: str) -> list[memoryview] | np.ndarray:
         """Whatever a key holds; an empty list when it holds nothing."""
-        kind = self.kind(key)
-        if kind is None:
-            return []
-        return {"bytes": self.bytes_list, "float": self.floats, "int64": self.ints}[kind](key)
+        kind, spans = self._lists(key)
+        return [] if kind is None else self._guard(DECODERS[kind], self._view, spans)
 
     def _lists(self, key: str) -> tuple[Kind | None, list[tuple[int, int]]]:
         spans = self._spans.get(key)
@@ -97,14 +96,14 @@ class Example:
             raise DataError("a record lacks a key", where=self.where, expected=repr(key), got=_some(self))
         return self._guard(list_spans, self._view, spans)
 
-    def _decode(self, key: str, kind: Kind, decode: Any) -> Any:
+    def _decode(self, key: str, kind: Kind) -> Any:
         found, spans = self._lists(key)
         if found is not None and found != kind:
             raise DataError(
                 "a key holds values of another kind", where=f"{self.where}, key {key!r}",
                 expected=kind, got=found,
             )  # fmt: skip
-        return self._guard(decode, self._view, spans)
+        return self._guard(DECODERS[kind], self._view, spans)
 
     def _guard(self, work: Any, *args: Any) -> Any:
         try:

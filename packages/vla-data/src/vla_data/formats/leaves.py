@@ -31,7 +31,9 @@ def decode_leaf(example: Example, key: str, leaf: Leaf) -> Any:
         )
     if leaf.kind == "tensor" and leaf.encoding == "none":
         return _numbers(example, key, leaf)
-    pieces = example.bytes_list(key) if example.kind(key) else []
+    pieces = example.values(key)
+    if isinstance(pieces, np.ndarray):
+        raise _unfit(example, key, leaf, len(pieces))
     if leaf.kind == "tensor":
         return _encoded_numbers(example, key, leaf, pieces)
     values: list[Any] = pieces
@@ -50,9 +52,11 @@ def first_text(example: Example, key: str) -> str:
 
 
 def _numbers(example: Example, key: str, leaf: Leaf) -> np.ndarray:
-    kind = example.kind(key)
-    empty = np.empty(0, np.int64)
-    flat = empty if kind is None else example.floats(key) if kind == "float" else example.ints(key)
+    flat = example.values(key)
+    if isinstance(flat, list):
+        if flat:
+            raise _unfit(example, key, leaf, len(flat))
+        flat = np.empty(0, leaf.dtype)
     return _reshape(flat.astype(leaf.dtype, copy=True), example, key, leaf)
 
 

@@ -60,11 +60,12 @@ def encode_varints(values: np.ndarray) -> bytes:
 
 def read_varint(view: memoryview, position: int, end: int) -> tuple[int, int]:
     result = shift = 0
-    for i in range(position, min(end, position + 10)):
-        byte = view[i]
+    while position < end and shift < 70:
+        byte = view[position]
+        position += 1
         result |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return result & 0xFFFFFFFFFFFFFFFF, i + 1
+            return result & 0xFFFFFFFFFFFFFFFF, position
         shift += 7
     raise WireError("a number that does not end", position)
 
@@ -79,7 +80,10 @@ def fields(view: memoryview, position: int, end: int) -> Iterator[tuple[int, int
             tag, position = read_varint(view, position, end)
         wire, start = tag & 7, position
         if wire == DELIMITED:
-            length, start = read_varint(view, position, end)
+            if position < end and (length := view[position]) < 0x80:
+                start = position + 1
+            else:
+                length, start = read_varint(view, position, end)
             position = start + length
         elif wire == VARINT:
             _, position = read_varint(view, position, end)
@@ -169,12 +173,13 @@ def _float_piece(view: memoryview, start: int, stop: int) -> np.ndarray:
 
 
 def decode_ints(view: memoryview, spans: Sequence[tuple[int, int]]) -> np.ndarray:
-    parts = [np.empty(0, np.int64)]
-    for span in spans:
-        for number, wire, a, b in fields(view, *span):
-            if number == 1 and wire in (DELIMITED, VARINT):
-                parts.append(decode_varints(np.frombuffer(view[a:b], np.uint8), a))
-    return np.concatenate(parts)
+    parts = [
+        decode_varints(np.frombuffer(view[a:b], np.uint8), a)
+        for span in spans
+        for number, wire, a, b in fields(view, *span)
+        if number == 1 and wire in (DELIMITED, VARINT)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.int64), *parts])
 
 
 def decode_varints(data: UInt8[np.ndarray, "n"], offset: int) -> np.ndarray:

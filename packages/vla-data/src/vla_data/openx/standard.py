@@ -43,11 +43,8 @@ def bridge() -> Standard:
     The gripper command is absolute, 1 open and 0 closed. The first action of an episode is all zero but
     for the gripper: the numbers are differences of poses, and there is none before the first.
     """
-    delta = [ActionDim(a, "position", "delta", "base", "m", low=-0.05, high=0.05) for a in ("x", "y", "z")]
-    turn = [
-        ActionDim(a, "rotation", "delta", "base", "rad", low=-0.25, high=0.25)
-        for a in ("roll", "pitch", "yaw")
-    ]
+    delta = [ActionDim(a, "position", "delta", "base", "m") for a in ("x", "y", "z")]
+    turn = [ActionDim(a, "rotation", "delta", "base", "rad") for a in ("roll", "pitch", "yaw")]
     gripper = ActionDim("gripper", "gripper", "absolute", "none", "1", low=0.0, high=1.0)
     action = ActionSpec((*delta, *turn, gripper), control_hz=5.0, rotation="euler_xyz", gripper_closes=-1)
     pose = [StateDim(a, "m") for a in ("x", "y", "z")] + [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ class ForeignDoor:
         named |= {f"steps/{key}": f"camera {name}" for name, key in s.cameras.items()}
         named |= {f"steps/{s.instruction}": "instruction"} if s.instruction else {}
         named |= {f"steps/{s.time}": "time"} if s.time else {}
-        return named | {f"steps/{k}": f"series {k}" for k in self._series_keys()}
+        return named | {f"steps/{k}": f"series {k}" for k in self._series_keys}
 
     def episode(self, example: Example, fallback_id: str, images: bool) -> Episode:
         """The episode of a record; without `images`, no frame of it is looked at."""
@@ -52,7 +53,7 @@ class ForeignDoor:
         action = self._joined(example, s.action)
         first = 1 if s.drop_still_start and self._starts_still(action) else 0
         state = self._joined(example, s.state) if s.state else np.zeros((len(action), 0), np.float32)
-        series = {k: self._get(example, k)[first:] for k in self._series_keys()}
+        series = {k: self._get(example, k)[first:] for k in self._series_keys}
         return Episode(
             id=fallback_id,
             robot=s.robot,
@@ -102,6 +103,7 @@ class ForeignDoor:
                 found[key.removeprefix("episode_metadata/")] = value if leaf.kind == "text" else value.item()
         return found
 
+    @cached_property
     def _series_keys(self) -> list[str]:
         s = self.standard
         taken = {*s.action, *s.state, s.time}
