@@ -29,7 +29,7 @@ lint: setup  ## ruff, pyright, import rules, lock
 	scripts/lock --check
 
 bench: setup  ## every benchmark beside its peer or limit
-	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python "$$b" || exit 1; done
+	$(BIN)/python benchmarks/run_all.py
 
 build: setup  ## five wheels in dist/, each installed alone and tried
 	scripts/build

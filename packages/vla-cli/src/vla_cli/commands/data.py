@@ -21,7 +21,7 @@ Uris = Annotated[list[str], typer.Argument(metavar="DATASET", help="Data set dir
 
 
 @app.command(
-    "generate", epilog=example("vla data generate metaworld --tasks reach-v3 --episodes 10 --out runs/reach")
+    "generate", epilog=example("vla data generate metaworld --tasks reach --episodes 10 --out runs/reach")
 )
 def generate(
     sim: Annotated[str, typer.Argument(metavar="SIM", help="Simulator; see `vla sim list`.")],

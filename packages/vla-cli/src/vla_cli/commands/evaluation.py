@@ -37,7 +37,7 @@ Wording = Annotated[
 
 @app.command(
     "metaworld",
-    epilog=example("vla eval metaworld --checkpoint runs/policy --tasks reach-v3 --out runs/eval"),
+    epilog=example("vla eval metaworld --checkpoint runs/policy --tasks reach --out runs/eval"),
 )
 def metaworld(
     out: o.Out,

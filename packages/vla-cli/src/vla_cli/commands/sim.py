@@ -18,14 +18,11 @@ Sim = Annotated[str | None, typer.Argument(metavar="SIM", help="One simulator; d
 @app.command("list", epilog=example("vla sim list metaworld"))
 def list_tasks(sim: Sim = None, as_json: AsJson = False) -> None:
     """List the tasks of the simulators, each with its instruction."""
-    from vla_data.registry import lookup
-    from vla_data.sim import SIMULATORS, instructions, task_names
+    from vla_data.sim import SIMS, instructions, task_names
 
-    if sim is not None:
-        lookup("simulator", SIMULATORS, sim)
     rows = [
         {"sim": name, "task": task, "instruction": instructions(name, task, "train")[0]}
-        for name in ([sim] if sim else sorted(SIMULATORS))
+        for name in ([sim] if sim else sorted(SIMS))
         for task in task_names(name)
     ]
     cells = [[row["sim"], row["task"], row["instruction"]] for row in rows]
