@@ -26,6 +26,7 @@ from vla_data.types import Depth, Image
 
 HIDDEN_GROUP = 5
 MAX_GEOMS = 2000
+CELLS_PER_PIXEL = 3 / 8
 DROPPED = ("SHADOW", "REFLECTION", "SKYBOX", "FOG", "HAZE")
 NO_BODY = -1
 
@@ -108,10 +109,12 @@ class Renderer:
         before = (quality.shadowsize, quality.offsamples, size.offheight, size.offwidth)
         size.offheight = max([view.height for view in views], default=16)
         size.offwidth = max([view.width for view in views], default=16)
+        cells = None
         if self._fast:
             quality.shadowsize = quality.offsamples = 0
+            cells = max(8, int(CELLS_PER_PIXEL * max(size.offheight, size.offwidth)))
         try:
-            with thinned_meshes(model, self._fast):
+            with thinned_meshes(model, cells):
                 context = self._mujoco.MjrContext(model, self._mujoco.mjtFontScale.mjFONTSCALE_100)
         finally:
             quality.shadowsize, quality.offsamples, size.offheight, size.offwidth = before

@@ -1,0 +1,67 @@
+"""An episode put together step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vla_data.types import ArrayImages, Camera, Episode, Observation, RobotSpec, StepResult, Trial
+
+
+class Recorder:
+    """Collects what is seen and done in one trial.
+
+    Args:
+        trial: what is tried; gives the episode its id, instruction and metadata.
+        robot: whose states and actions.
+        cameras: what is known of each camera.
+    """
+
+    def __init__(self, trial: Trial, robot: RobotSpec, cameras: Sequence[Camera]) -> None:
+        self._trial, self._robot, self._cameras = trial, robot, cameras
+        self._seen: list[Observation] = []
+        self._series: dict[str, list[np.ndarray]] = {}
+        self._depth: dict[str, list[np.ndarray]] = {}
+        self._actions: list[np.ndarray] = []
+        self._results: list[StepResult] = []
+
+    def see(self, observation: Observation, depth: bool = False, segmentation: bool = False) -> None:
+        """Add what is seen before an action."""
+        self._seen.append(observation)
+        for name, pose in observation.poses.items():
+            self._series.setdefault(f"pose/{name}", []).append(pose)
+        if segmentation:
+            for name, ids in observation.segmentation.items():
+                self._series.setdefault(f"segmentation/{name}", []).append(ids)
+        if depth:
+            for name, metres in observation.depth.items():
+                self._depth.setdefault(name, []).append(metres)
+
+    def did(self, action: np.ndarray, result: StepResult) -> None:
+        """Add the action taken on what was seen last, and what the simulator said of it."""
+        self._actions.append(action)
+        self._results.append(result)
+
+    def episode(self, success: bool) -> Episode:
+        """The episode so far."""
+        images = {
+            name: ArrayImages(np.stack([o.images[name] for o in self._seen])) for name in self._seen[0].images
+        }
+        said = {
+            "reward": np.array([r.reward for r in self._results], np.float32),
+            "success": np.array([r.success for r in self._results], bool),
+        }
+        return Episode(
+            id=f"{self._trial.task}-{self._trial.seed}",
+            robot=self._robot,
+            action=np.stack(self._actions).astype(np.float32),
+            state=np.stack([o.state for o in self._seen]),
+            time=np.array([o.time for o in self._seen], np.float64),
+            images=images,
+            instruction=self._trial.instruction,
+            depth={name: np.stack(frames) for name, frames in self._depth.items()},
+            cameras={c.name: c for c in self._cameras if c.name in images},
+            series=said | {name: np.stack(values) for name, values in self._series.items()},
+            metadata={"task": self._trial.task, "seed": self._trial.seed, "success": success},
+        )
