@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -99,3 +104,40 @@ def test_a_run_that_was_tampered_with_is_not_taken_as_done(tmp_path, vla):
     (tmp_path / "weights.bin").write_bytes(b"1235")
     with pytest.raises(DataError, match="does not match its manifest"):
         stages.run("count", tmp_path, {}, [], writes, True)
+
+
+INTERRUPTED = """
+import sys, time
+from pathlib import Path
+from vla_cli import errors, stages
+from vla_cli.main import main
+from vla_data.pool import map_units
+
+def long_unit(unit):
+    Path(unit).touch()
+    time.sleep(600)
+
+def work(on_progress):
+    units = [f"{sys.argv[1]}.{i}" for i in (1, 2)]
+    return {"units": len(list(map_units(long_unit, units, 2)))}, []
+
+if __name__ == "__main__":
+    errors._call = lambda args: stages.run("sleep", Path(sys.argv[1]), {}, [], work, "--json" in args)
+    sys.exit(main(["report", "x", *sys.argv[2:]]))
+"""
+
+
+def test_ctrl_c_ends_the_workers_too_and_is_one_document(tmp_path):
+    script = tmp_path / "interrupted.py"
+    script.write_text(INTERRUPTED)
+    command = [sys.executable, str(script), str(tmp_path / "run"), "--json"]
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while child.poll() is None and len(list(tmp_path.glob("run.*"))) < 2:
+        time.sleep(0.05)
+    os.killpg(child.pid, signal.SIGINT)
+    out, err = child.communicate(timeout=120)
+    assert child.returncode == 130
+    assert json.loads(out)["error"]["exit_code"] == 130
+    assert "Traceback" not in err

@@ -75,10 +75,9 @@ def _report(error: VlaError, as_json: bool) -> int:
 
 
 def _message(error: VlaError) -> str:
-    label = "interrupted" if error.exit_code == EXIT_INTERRUPTED else "error"
-    text = str(error) if label == "error" else str(error).removeprefix("interrupted").lstrip()
-    shown = f"\x1b[1;31m{label}:\x1b[0m" if colour_wanted(sys.stderr) else f"{label}:"
-    return f"{shown} {text}" if text else shown.rstrip(":")
+    if error.exit_code == EXIT_INTERRUPTED:
+        return str(error)
+    return f"\x1b[1;31merror:\x1b[0m {error}" if colour_wanted(sys.stderr) else f"error: {error}"
 
 
 def translate(error: Exception) -> VlaError:

@@ -115,13 +115,15 @@ def print_table(to: Console, columns: Sequence[str], rows: Sequence[Sequence[str
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    style = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False}
+    table = Table(title=title or None, title_justify="left", **style)
     for i, column in enumerate(columns):
         right = bool(rows) and all(_number(row[i]) for row in rows)
         table.add_column(column, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
     to.print(table)
+    to.print()
 
 
 def print_pairs(to: Console, pairs: Mapping[str, Any]) -> None:

@@ -35,6 +35,7 @@ def map_units(
         return
     count = max(1, min(workers or cpu_count(), len(units)))
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(count, mp_context=context) as pool:
         futures = {pool.submit(work, unit): unit for unit in units}
         try:
@@ -49,6 +50,10 @@ def map_units(
                 got="killed, or out of memory",
                 next_step="run the command again: finished units are kept; fewer --workers use less memory",
             ) from error
+        except (KeyboardInterrupt, GeneratorExit):  # nobody waits for the units under way any more
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
+            raise
         finally:
             for future in futures:
                 future.cancel()
