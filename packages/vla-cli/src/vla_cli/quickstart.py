@@ -24,7 +24,7 @@ from vla_model.evaluate import Arm, EvalConfig
 from vla_model.finetune import PRESETS as POLICY_PRESETS
 from vla_model.finetune import FinetuneConfig
 
-TASKS = ("reach-v3", "button-press-topdown-v3", "drawer-open-v3", "door-open-v3", "window-open-v3")
+TASKS = ("reach", "button-press-topdown", "drawer-open", "door-open", "window-open")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class QuickstartConfig:
 
 
 def _smoke() -> QuickstartConfig:
-    base = QuickstartConfig(tasks=("reach-v3", "window-open-v3"))
+    base = QuickstartConfig(tasks=("reach", "window-open"))
     return replace(
         base,
         generate=replace(base.generate, episodes=4),
