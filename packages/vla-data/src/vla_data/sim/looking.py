@@ -14,7 +14,7 @@ from vla_data.sim.config import CameraView, RenderMode
 from vla_data.sim.render import Renderer
 from vla_data.types import Depth, Image
 
-KEPT_RENDERERS = 16
+KEPT_RENDERERS = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Seen:
 
 
 class Looker:
-    """Draws `views` of models, keeping one renderer for each kind of model (the least used ones go).
+    """Draws `views` of models, keeping a renderer for each kind of model and size (those not used go).
 
     Args:
         views: what every look shows.
@@ -38,7 +38,7 @@ class Looker:
     def __init__(self, views: tuple[CameraView, ...], mode: RenderMode) -> None:
         self._views = views
         self._mode: RenderMode = mode
-        self._renderers: OrderedDict[str, Renderer] = OrderedDict()
+        self._renderers: OrderedDict[tuple[str, int, int], Renderer] = OrderedDict()
 
     def look(
         self,
@@ -53,10 +53,9 @@ class Looker:
         """What each view shows; nothing is drawn, and no OpenGL needed, when nothing is asked for."""
         if not self._views or not (images or depth or segmentation):
             return Seen()
-        renderer = self._renderer(kind, model)
         pictures = {
-            view.name: renderer.picture(
-                model, data, view, image=images, depth=depth, segmentation=segmentation
+            view.name: self._renderer(kind, model, view).picture(
+                model, data, view.source, image=images, depth=depth, segmentation=segmentation
             )
             for view in self._views
         }
@@ -73,10 +72,11 @@ class Looker:
         while self._renderers:
             self._renderers.popitem()[1].close()
 
-    def _renderer(self, kind: str, model: Any) -> Renderer:
-        if kind not in self._renderers:
-            self._renderers[kind] = Renderer(model, self._views, self._mode)
-        self._renderers.move_to_end(kind)
+    def _renderer(self, kind: str, model: Any, view: CameraView) -> Renderer:
+        key = (kind, view.height, view.width)
+        if key not in self._renderers:
+            self._renderers[key] = Renderer(model, view.height, view.width, self._mode)
+        self._renderers.move_to_end(key)
         while len(self._renderers) > KEPT_RENDERERS:
             self._renderers.popitem(last=False)[1].close()
-        return self._renderers[kind]
+        return self._renderers[key]

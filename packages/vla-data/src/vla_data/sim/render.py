@@ -20,7 +20,7 @@ import numpy as np
 
 from vla_data.sim import gl
 from vla_data.sim.cameras import is_rolled, out_of_view
-from vla_data.sim.config import CameraView, RenderMode
+from vla_data.sim.config import RenderMode
 from vla_data.sim.meshes import thinned_meshes
 from vla_data.types import Depth, Image
 
@@ -55,16 +55,18 @@ class Renderer:
 
     Args:
         model: an `mujoco.MjModel`; left as it was found.
-        views: the largest sizes that will be asked for.
+        height, width: of its pictures. They alone set how far meshes are thinned, so that a picture does not
+            depend on which others are drawn beside it.
         mode: see `SimConfig.render`.
     """
 
-    def __init__(self, model: Any, views: tuple[CameraView, ...], mode: RenderMode = "fast") -> None:
+    def __init__(self, model: Any, height: int, width: int, mode: RenderMode = "fast") -> None:
         gl.use_backend()
         self._mujoco: Any = importlib.import_module("mujoco")
         self._fast = mode == "fast"
         shared_context()
-        self._context = self._make_context(model, views)
+        self._rect = self._mujoco.MjrRect(0, 0, width, height)
+        self._context = self._make_context(model, height, width)
         self._scene = self._mujoco.MjvScene(model, maxgeom=MAX_GEOMS)
         self._option = self._mujoco.MjvOption()
         self._option.geomgroup[HIDDEN_GROUP] = 0
@@ -76,24 +78,24 @@ class Renderer:
         self,
         model: Any,
         data: Any,
-        view: CameraView,
+        source: str,
         *,
         image: bool = True,
         depth: bool = False,
         segmentation: bool = False,
     ) -> Picture:
-        """What the camera `view.source` sees now, upright."""
+        """What the camera called `source` in the model sees now, upright."""
         shared_context()
         self._mujoco.mjr_setBuffer(self._mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
-        camera = model.camera(view.source).id
-        self._update(model, data, camera, view.width / view.height)
+        camera = model.camera(source).id
+        self._update(model, data, camera)
         turned = is_rolled(model, camera)
         colour = metres = bodies = None
         if image or depth:
-            colour, raw = self._pass(view, depth)
+            colour, raw = self._pass(depth)
             metres = _upright(_metres(raw, model), turned) if depth else None
         if segmentation:
-            bodies = _upright(self._body_ids(view, model), turned)
+            bodies = _upright(self._body_ids(model), turned)
         return Picture(_upright(colour, turned) if image and colour is not None else None, metres, bodies)
 
     def close(self) -> None:
@@ -103,16 +105,15 @@ class Renderer:
             self._context.free()
             self._context = None
 
-    def _make_context(self, model: Any, views: tuple[CameraView, ...]) -> Any:
-        """A rendering context big enough for `views`; settings of the model are put back afterwards."""
+    def _make_context(self, model: Any, height: int, width: int) -> Any:
+        """A rendering context of that size; settings of the model are put back afterwards."""
         quality, size = model.vis.quality, model.vis.global_
         before = (quality.shadowsize, quality.offsamples, size.offheight, size.offwidth)
-        size.offheight = max([view.height for view in views], default=16)
-        size.offwidth = max([view.width for view in views], default=16)
+        size.offheight, size.offwidth = height, width
         cells = None
         if self._fast:
             quality.shadowsize = quality.offsamples = 0
-            cells = max(8, int(CELLS_PER_PIXEL * max(size.offheight, size.offwidth)))
+            cells = max(8, int(CELLS_PER_PIXEL * max(height, width)))
         try:
             with thinned_meshes(model, cells):
                 context = self._mujoco.MjrContext(model, self._mujoco.mjtFontScale.mjFONTSCALE_100)
@@ -121,33 +122,33 @@ class Renderer:
         context.readDepthMap = self._mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
         return context
 
-    def _update(self, model: Any, data: Any, camera: int, aspect: float) -> None:
+    def _update(self, model: Any, data: Any, camera: int) -> None:
         """Fill the scene; in fast mode geoms outside the view are hidden while it is filled."""
         view = self._mujoco.MjvCamera()
         view.type, view.fixedcamid = self._mujoco.mjtCamera.mjCAMERA_FIXED, camera
         everything = self._mujoco.mjtCatBit.mjCAT_ALL
         groups = model.geom_group.copy()
         if self._fast:
-            hidden = out_of_view(model, data, camera, aspect)
+            hidden = out_of_view(model, data, camera, self._rect.width / self._rect.height)
             model.geom_group[:] = np.where(hidden, HIDDEN_GROUP, groups)
         try:
             self._mujoco.mjv_updateScene(model, data, self._option, None, view, everything, self._scene)
         finally:
             model.geom_group[:] = groups
 
-    def _pass(self, view: CameraView, depth: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        rect = self._mujoco.MjrRect(0, 0, view.width, view.height)
-        colour = np.empty((view.height, view.width, 3), np.uint8)
-        raw = np.empty((view.height, view.width), np.float32) if depth else None
-        self._mujoco.mjr_render(rect, self._scene, self._context)
-        self._mujoco.mjr_readPixels(colour, raw, rect, self._context)
+    def _pass(self, depth: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        height, width = self._rect.height, self._rect.width
+        colour = np.empty((height, width, 3), np.uint8)
+        raw = np.empty((height, width), np.float32) if depth else None
+        self._mujoco.mjr_render(self._rect, self._scene, self._context)
+        self._mujoco.mjr_readPixels(colour, raw, self._rect, self._context)
         return colour, raw
 
-    def _body_ids(self, view: CameraView, model: Any) -> np.ndarray:
+    def _body_ids(self, model: Any) -> np.ndarray:
         flags = [self._mujoco.mjtRndFlag.mjRND_SEGMENT, self._mujoco.mjtRndFlag.mjRND_IDCOLOR]
         for flag in flags:
             self._scene.flags[flag] = 1
-        coded = self._pass(view, depth=False)[0].astype(np.int32)
+        coded = self._pass(depth=False)[0].astype(np.int32)
         for flag in flags:
             self._scene.flags[flag] = 0
         bodies = np.full(self._scene.ngeom + 1, NO_BODY, np.int32)
