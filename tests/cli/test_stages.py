@@ -13,7 +13,7 @@ import pytest
 
 from vla_cli import stages
 from vla_cli.errors import InterruptedRunError
-from vla_data.errors import DataError
+from vla_data.errors import ConfigError, DataError
 from vla_data.protocols import Progress
 from vla_data.report import Section, Text
 
@@ -45,6 +45,23 @@ def test_another_configuration_in_the_same_directory_is_refused(tmp_path):
     stages.run("count", tmp_path, {"to": 2}, [], work, True)
     with pytest.raises(DataError, match="another configuration"):
         stages.run("count", tmp_path, {"to": 3}, [], work, True)
+
+
+def test_an_attempt_that_left_nothing_does_not_claim_the_directory(tmp_path):
+    def mistyped(on_progress):
+        raise ConfigError("unknown task")
+
+    def half_done(on_progress):
+        (tmp_path / "run" / "shard").touch()
+        raise RuntimeError
+
+    with pytest.raises(ConfigError):
+        stages.run("count", tmp_path / "run", {"to": "twoo"}, [], mistyped, False)
+    with pytest.raises(RuntimeError):
+        stages.run("count", tmp_path / "run", {"to": 2}, [], half_done, False)
+    with pytest.raises(DataError, match="unfinished"):
+        stages.run("count", tmp_path / "run", {"to": 3}, [], work, False)
+    stages.run("count", tmp_path / "run", {"to": 2}, [], work, False)
 
 
 def test_an_interrupted_stage_says_how_to_go_on(tmp_path):

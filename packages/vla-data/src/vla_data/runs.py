@@ -180,13 +180,21 @@ def run_stage(stage: Stage) -> StageResult:
         summary, sections = stage.work()
     finally:
         spent += time.monotonic() - started
-        write_json(stage.directory / ".attempt.json", identity | {"seconds": spent})
+        _note_attempt(stage.directory / ".attempt.json", identity | {"seconds": spent})
     save_sections(stage.directory, sections)
     manifest = make_manifest(
         stage.directory, stage.name, stage.config, inputs, seconds=round(spent, 2), summary=summary
     )
     manifest.save(stage.directory)
     return StageResult(manifest, skipped=False)
+
+
+def _note_attempt(path: Path, attempt: dict[str, Any]) -> None:
+    """Keep what an attempt was; one that left nothing claims nothing, so a mistyped name can be mended."""
+    if any(p != path for p in path.parent.iterdir()):
+        write_json(path, attempt)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _input_digests(directories: Sequence[Path]) -> dict[str, str]:

@@ -9,21 +9,20 @@ it stopped. Notable features:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
-
-from vla_data.rollout import RolloutConfig, rollout
-from vla_data.sim.placements import placement_seed
 
 from vla_data.config import from_dict, to_dict
 from vla_data.errors import ConfigError
 from vla_data.files import read_json, write_json
 from vla_data.pool import map_units
 from vla_data.protocols import OnProgress, Policy, Progress, SimEnv, no_progress
+from vla_data.rollout import RolloutConfig, rollout
 from vla_data.sim import CameraView, SimConfig, instructions, make_env, make_expert
+from vla_data.sim.placements import placement_seed
 from vla_data.types import Trial
 from vla_model.statistics import wilson_interval
 
@@ -72,6 +71,18 @@ class EvalConfig:
     render: Literal["fast", "reference"] = "fast"
     videos: bool = True
     threads: int = 1
+
+
+def _default() -> EvalConfig:
+    from vla_data.sim.generate import GenerateConfig
+
+    return EvalConfig(tasks=GenerateConfig().tasks)
+
+
+PRESETS: dict[str, Callable[[], EvalConfig]] = {
+    "default": _default,
+    "debug": lambda: EvalConfig(tasks=("reach",), trials=2, max_steps=50, videos=False),
+}
 
 
 @dataclass(frozen=True)

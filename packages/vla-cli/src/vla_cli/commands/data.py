@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,11 @@ from vla_cli import stages
 from vla_cli.output import emit, print_sections
 from vla_cli.parser import example, make_group
 from vla_cli.progress import progress
+
+if TYPE_CHECKING:
+    from vla_data.protocols import OnProgress
+    from vla_data.report import Section
+    from vla_data.sim.generate import GenerateConfig
 
 app = make_group("Episodes: make them in simulation, look into data sets, compare their statistics.")
 
@@ -42,19 +48,25 @@ def generate(
     as_json: o.AsJson = False,
 ) -> None:
     """Let scripted experts drive a simulator; keep the successes as an RLDS data set."""
-    from vla_data.sim.generate import PRESETS, generate
+    from vla_data.sim.generate import PRESETS
 
-    chosen = o.make_config(
-        PRESETS, preset, config, set_, sim=sim, tasks=o.split_names(tasks), episodes=episodes, noise=noise
-    )
-    stages.run(
-        "generate",
-        out,
-        chosen,
-        [],
-        lambda on: generate(chosen, out, workers=workers, on_progress=on),
-        as_json,
-    )
+    given = {"sim": sim, "tasks": o.split_names(tasks), "episodes": episodes, "noise": noise, "seed": seed}
+    chosen = o.make_config(PRESETS, preset, config, set_, **given)
+    stages.run("generate", out, chosen, [], lambda on: _generate(chosen, out, workers, on), as_json)
+
+
+def _generate(
+    config: GenerateConfig, out: Path, workers: int | None, on_progress: OnProgress
+) -> tuple[dict[str, Any], list[Section]]:
+    """The data set, and a page that says what is in it."""
+    from vla_data.explore import inspect
+    from vla_data.report import Section, Table
+    from vla_data.sim.generate import generate
+
+    summary = generate(config, out, workers=workers, on_progress=on_progress)
+    counts = tuple((task, str(n["episodes"]), str(n["attempts"])) for task, n in summary["tasks"].items())
+    made = Section("Demonstrations", (Table(("task", "episodes", "attempts"), counts),))
+    return summary, [made, *inspect(summary["directory"]).sections()]
 
 
 @app.command("inspect", epilog=example("vla data inspect runs/reach"))
