@@ -33,11 +33,20 @@ class Looker:
     Args:
         views: what every look shows.
         mode: see `SimConfig.render`.
+        hidden_groups: groups of geoms that are not drawn (collision shapes).
+        all_poses: tell the poses of cameras that stand still as well.
     """
 
-    def __init__(self, views: tuple[CameraView, ...], mode: RenderMode) -> None:
+    def __init__(
+        self,
+        views: tuple[CameraView, ...],
+        mode: RenderMode,
+        hidden_groups: tuple[int, ...] = (),
+        all_poses: bool = False,
+    ) -> None:
         self._views = views
         self._mode: RenderMode = mode
+        self._hidden_groups, self._all_poses = hidden_groups, all_poses
         self._renderers: OrderedDict[tuple[str, int, int], Renderer] = OrderedDict()
 
     def look(
@@ -59,12 +68,12 @@ class Looker:
             )
             for view in self._views
         }
-        moving = [(v, model.camera(v.source).id) for v in self._views]
+        ids = [(v, model.camera(v.source).id) for v in self._views]
         return Seen(
             {name: p.image for name, p in pictures.items() if p.image is not None},
             {name: p.depth for name, p in pictures.items() if p.depth is not None},
             {name: p.segmentation for name, p in pictures.items() if p.segmentation is not None},
-            {view.name: pose(model, data, i) for view, i in moving if not is_still(model, i)},
+            {view.name: pose(model, data, i) for view, i in ids if self._all_poses or not is_still(model, i)},
         )
 
     def close(self) -> None:
@@ -75,7 +84,7 @@ class Looker:
     def _renderer(self, kind: str, model: Any, view: CameraView) -> Renderer:
         key = (kind, view.height, view.width)
         if key not in self._renderers:
-            self._renderers[key] = Renderer(model, view.height, view.width, self._mode)
+            self._renderers[key] = Renderer(model, view.height, view.width, self._mode, self._hidden_groups)
         self._renderers.move_to_end(key)
         while len(self._renderers) > KEPT_RENDERERS:
             self._renderers.popitem(last=False)[1].close()

@@ -58,9 +58,17 @@ class Renderer:
         height, width: of its pictures. They alone set how far meshes are thinned, so that a picture does not
             depend on which others are drawn beside it.
         mode: see `SimConfig.render`.
+        hidden_groups: groups of geoms that are not drawn.
     """
 
-    def __init__(self, model: Any, height: int, width: int, mode: RenderMode = "fast") -> None:
+    def __init__(
+        self,
+        model: Any,
+        height: int,
+        width: int,
+        mode: RenderMode = "fast",
+        hidden_groups: tuple[int, ...] = (),
+    ) -> None:
         gl.use_backend()
         self._mujoco: Any = importlib.import_module("mujoco")
         self._fast = mode == "fast"
@@ -69,7 +77,8 @@ class Renderer:
         self._context = self._make_context(model, height, width)
         self._scene = self._mujoco.MjvScene(model, maxgeom=MAX_GEOMS)
         self._option = self._mujoco.MjvOption()
-        self._option.geomgroup[HIDDEN_GROUP] = 0
+        for group in (HIDDEN_GROUP, *hidden_groups):
+            self._option.geomgroup[group] = 0
         if self._fast:
             for flag in DROPPED:
                 self._scene.flags[getattr(self._mujoco.mjtRndFlag, f"mjRND_{flag}")] = 0
