@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+
 from vla_data.formats.rlds import RldsWriter, finish_dataset
 from vla_data.types import (
     ActionDim,

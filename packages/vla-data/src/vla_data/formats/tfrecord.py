@@ -178,7 +178,7 @@ class RecordWriter:
             self._file: BinaryIO = part.open("wb")
         except OSError as error:
             self._guard.__exit__(type(error), error, error.__traceback__)
-            raise self._failure(error, 0) from error
+            raise _failure(path, 0, 0, error) from error
         self._open = True
 
     def write(self, data: bytes) -> None:
@@ -194,8 +194,7 @@ class RecordWriter:
             self._file.write(FOOTER.pack(masked_crc32c(data)))
         except OSError as error:
             offset = self._position()
-            self._abandon(error)
-            raise self._failure(error, offset) from error
+            raise self.abandon(error, offset) from error
         self.count += 1
 
     def close(self) -> None:
@@ -208,8 +207,7 @@ class RecordWriter:
             self._open = False
             self._guard.__exit__(None, None, None)
         except OSError as error:
-            self._abandon(error)
-            raise self._failure(error, offset) from error
+            raise self.abandon(error, offset) from error
 
     def __enter__(self) -> Self:
         return self
@@ -220,7 +218,7 @@ class RecordWriter:
         if error is None:
             self.close()
         else:
-            self._abandon(error)
+            self.abandon(error)
 
     def _position(self) -> int | str:
         try:
@@ -228,17 +226,21 @@ class RecordWriter:
         except (OSError, ValueError):
             return "unknown"
 
-    def _abandon(self, error: BaseException) -> None:
+    def abandon(self, error: BaseException, offset: int | str | None = None) -> DataError:
+        """Leave nothing of the file; gives the error that says so."""
+        offset = self._position() if offset is None else offset
         if self._open:
             self._open = False
             with suppress(OSError):
                 self._file.close()
             self._guard.__exit__(type(error), error, error.__traceback__)
+        return _failure(self.path, self.count, offset, error)
 
-    def _failure(self, error: OSError, offset: int | str) -> DataError:
-        return DataError(
-            "a shard cannot be written; nothing was left under its name",
-            where=f"{self.path}, record {self.count}, byte {offset}",
-            got=str(error),
-            next_step="free space or choose another directory, then run the command again",
-        )
+
+def _failure(path: Path, record: int, offset: int | str, error: BaseException) -> DataError:
+    return DataError(
+        "a shard cannot be written; nothing was left under its name",
+        where=f"{path}, record {record}, byte {offset}",
+        got=str(error),
+        next_step="free space or choose another directory, then run the command again",
+    )

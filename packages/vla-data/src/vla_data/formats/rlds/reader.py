@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from vla_data.config import from_dict
 from vla_data.files import read_json
@@ -27,6 +27,7 @@ from vla_data.types import Camera, Episode, RobotSpec
 OPEN_SHARDS = 16  # each one open holds a file and a map of it
 
 
+@runtime_checkable
 class Door(Protocol):
     """Where foreign names become this suite's vocabulary."""
 

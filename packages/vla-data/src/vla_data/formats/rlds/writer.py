@@ -80,12 +80,14 @@ class RldsWriter:
         """
         if self._schema is None:
             error = DataError("a shard without episodes", where=str(self.path), expected="at least one")
-            self._records.__exit__(DataError, error, None)
+            self._records.abandon(error)
             raise error
         sidecar = schema_path(self.path)
-        write_json(sidecar, {"version": self.version, "schema": to_dict(self._schema)})
         try:
+            write_json(sidecar, {"version": self.version, "schema": to_dict(self._schema)})
             self._records.close()
+        except OSError as error:
+            raise self._records.abandon(error) from error
         except DataError:
             sidecar.unlink(missing_ok=True)
             raise
