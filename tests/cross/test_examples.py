@@ -61,3 +61,9 @@ def test_read_rlds(root: Path, dataset: Path):
     assert f"{STEPS} steps, 'draw a circle'" in text
     assert "front: (12, 16, 3)" in text
     assert f"actions of {6 * STEPS} steps" in text
+
+
+def test_compress_actions(root: Path, dataset: Path, tmp_path: Path):
+    text = run(root, "compress_actions.py", str(dataset), str(tmp_path / "codec"), "debug")
+    assert "a chunk of " in text
+    assert "z: mean error " in text
