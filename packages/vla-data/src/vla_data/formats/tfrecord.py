@@ -15,7 +15,6 @@ import struct
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, NoReturn, Self
 
 import crc32c
@@ -212,13 +211,12 @@ class RecordWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
+    def __exit__(self, *exc: object) -> None:
+        error = exc[1]
+        if isinstance(error, BaseException):
             self.abandon(error)
+        else:
+            self.close()
 
     def _position(self) -> int | str:
         try:

@@ -108,11 +108,11 @@ class RldsReader:
             IndexError: no such episode.
             DataError: its record is damaged.
         """
-        return self.door.episode(self.example(index), f"{self.split}/{index}", images=True)
+        return self.door.episode(self.example(index), self._id(index), images=True)
 
     def read_series(self, index: int) -> Episode:
         """An episode without images and depth, of which not a byte is read."""
-        return self.door.episode(self.example(index, sparse=True), f"{self.split}/{index}", images=False)
+        return self.door.episode(self.example(index, sparse=True), self._id(index), images=False)
 
     def example(self, index: int, sparse: bool = False) -> Example:
         """A record as it is stored; `sparse` maps it instead of reading and checking it."""
@@ -141,6 +141,10 @@ class RldsReader:
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": {}}
+
+    def _id(self, index: int) -> str:
+        """Of an episode whose record holds none."""
+        return f"{self.split}/{index % len(self)}"
 
     def _locate(self, index: int) -> tuple[int, int]:
         count = len(self)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from vla_data.config import to_dict
@@ -95,13 +94,12 @@ class RldsWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
+    def __exit__(self, *exc: object) -> None:
+        error = exc[1]
+        if isinstance(error, BaseException):
+            self._records.abandon(error)
         else:
-            self._records.__exit__(kind, error, trace)
+            self.close()
 
 
 def schema_path(shard: Path) -> Path:
