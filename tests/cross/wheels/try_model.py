@@ -10,8 +10,8 @@ import numpy as np
 from _source import Circles
 from _wheel import check_absent, check_wheel, import_all
 
-from vla_model import finetune, load_policy
-from vla_model.finetune import PRESETS
+from vla_model import load_policy
+from vla_model.finetune import PRESETS, finetune
 
 check_wheel("vla-model")
 check_absent("vla_cli", "ultralytics", "tensorflow", "mujoco")

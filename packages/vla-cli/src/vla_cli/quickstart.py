@@ -160,7 +160,7 @@ def _policy(
     config: FinetuneConfig, data: Path, codec: Path, out: Path, on_progress: OnProgress
 ) -> tuple[dict[str, Any], list[Section]]:
     from vla_data import open_episodes
-    from vla_model import finetune
+    from vla_model.finetune import finetune
 
     return finetune(open_episodes(data), config, codec, out, on_progress)
 
