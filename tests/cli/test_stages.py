@@ -37,7 +37,7 @@ def test_people_see_names_and_values_and_the_next_command(tmp_path, capsys):
     stages.run("count", tmp_path / "run", {}, [], work, False)
     captured = capsys.readouterr()
     assert captured.out.splitlines()[-1].split() == ["rate", "0.5"]
-    assert f"page: vla report {tmp_path / 'run'}" in captured.err
+    assert f"its page: vla report {tmp_path / 'run'}" in captured.err
     assert "count: 2/2 steps (100%)" in captured.err
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vla_cli.errors import InterruptedRunError
-from vla_cli.output import emit, hint, print_pairs
+from vla_cli.output import emit, hint, print_pairs, print_sections
 from vla_cli.progress import duration, progress
 
 if TYPE_CHECKING:
@@ -30,12 +30,21 @@ def resumable(out: Path) -> Iterator[OnProgress]:
         ) from None
 
 
-def run(name: str, out: Path, config: Any, inputs: Sequence[Path], work: Work, as_json: bool) -> None:
-    """Do a stage with progress drawn, then print where it lies and what came out.
+def run(
+    name: str,
+    out: Path,
+    config: Any,
+    inputs: Sequence[Path],
+    work: Work,
+    as_json: bool,
+    tables: bool = False,
+) -> None:
+    """Do a stage with progress drawn, then print what came out: its summary, or the first part of its page.
 
     Raises:
         InterruptedRunError: Ctrl-C; what was done so far is in `out`.
     """
+    from vla_data.report import load_sections
     from vla_data.runs import Stage, run_stage
 
     with resumable(out) as on_progress:
@@ -48,9 +57,12 @@ def run(name: str, out: Path, config: Any, inputs: Sequence[Path], work: Work, a
         "seconds": manifest.seconds,
         "summary": manifest.summary,
     }
-    said = f"{'up to date' if result.skipped else 'done'} in {duration(manifest.seconds)}"
-    emit(outcome, as_json, lambda to: print_pairs(to, {name: said, "directory": out, **manifest.summary}))
-    hint(f"page: vla report {out}")
+    if tables:
+        emit(outcome, as_json, lambda to: print_sections(to, load_sections(out)[:1]))
+    else:
+        emit(outcome, as_json, lambda to: print_pairs(to, {"run": out, **manifest.summary}))
+    said = "was up to date, made" if result.skipped else "done"
+    hint(f"{name}: {said} in {duration(manifest.seconds)}; its page: vla report {out}")
 
 
 def with_source(config: Any, data: str, split: str) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def resolve(
     """
     config = lookup("preset", presets, preset)()
     if file is not None:
-        config = merge(config, read_config_file(file), where=str(file))
+        config = _merge_file(config, file)
     for pair in overrides:
         key, separator, text = pair.partition("=")
         if not separator:
@@ -90,6 +90,16 @@ def resolve(
         node[last] = _parse_value(text.strip())
         config = merge(config, nested)
     return config
+
+
+def _merge_file(config: T, file: Path) -> T:
+    """`merge` with what a file holds; errors name the file beside the key."""
+    changes = read_config_file(file)
+    try:
+        return merge(config, changes)
+    except ConfigError as error:
+        error.where = f"{error.where} in {file}" if error.where else str(file)
+        raise
 
 
 def merge(config: T, changes: Any, where: str = "") -> T:

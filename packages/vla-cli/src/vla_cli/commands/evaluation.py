@@ -66,6 +66,7 @@ def metaworld(
         stages.input_stages(checkpoint) if checkpoint else [],
         lambda on: run_evaluation((arm,), chosen, out, workers=workers, on_progress=on),
         as_json,
+        tables=True,
     )
 
 

@@ -22,10 +22,9 @@ def fit_vqvae(
     as_json: o.AsJson = False,
 ) -> None:
     """Fit a VQ-VAE to the action chunks of a data set."""
-    from vla_ts.fit import PRESETS
-
     from vla_data import open_episodes
     from vla_ts import fit_vqvae
+    from vla_ts.fit import PRESETS
 
     chosen = o.make_config(PRESETS, preset, config, set_, fit=o.given(device=device, seed=seed))
     source = open_episodes(data, split)
