@@ -68,7 +68,7 @@ def is_still(model: Any, camera: int) -> bool:
 def is_rolled(model: Any, camera: int) -> bool:
     """Whether a camera fixed to the world stands on its head: its pictures are then turned by 180°."""
     w, x, y, z = model.cam_quat[camera]
-    return is_still(model, camera) and 2 * (y * z + w * x) < STANDS_ON_ITS_HEAD
+    return is_still(model, camera) and bool(2 * (y * z + w * x) < STANDS_ON_ITS_HEAD)
 
 
 def out_of_view(model: Any, data: Any, camera: int, aspect: float) -> np.ndarray:

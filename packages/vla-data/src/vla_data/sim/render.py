@@ -12,6 +12,7 @@ A process draws from one thread.
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import os
 from typing import Any, NamedTuple
@@ -44,7 +45,8 @@ class Picture(NamedTuple):
 def shared_context() -> Any:
     """This process's one OpenGL context, made on first use and current on return."""
     if os.getpid() not in _shared:
-        _shared[os.getpid()] = gl.gl_context(gl.use_backend(), 16, 16)
+        made = _shared[os.getpid()] = gl.gl_context(gl.use_backend(), 16, 16)
+        atexit.register(made.free)  # before Python takes the OpenGL modules apart
     context = _shared[os.getpid()]
     context.make_current()
     return context
@@ -76,9 +78,10 @@ class Renderer:
         self._rect = self._mujoco.MjrRect(0, 0, width, height)
         self._context = self._make_context(model, height, width)
         self._scene = self._mujoco.MjvScene(model, maxgeom=MAX_GEOMS)
-        self._option = self._mujoco.MjvOption()
+        self._option, self._solid = self._mujoco.MjvOption(), self._mujoco.MjvOption()
         for group in (HIDDEN_GROUP, *hidden_groups):
-            self._option.geomgroup[group] = 0
+            self._option.geomgroup[group] = self._solid.geomgroup[group] = 0
+        self._solid.sitegroup[:] = 0  # markers are no objects, and hidden ones would show as such
         if self._fast:
             for flag in DROPPED:
                 self._scene.flags[getattr(self._mujoco.mjtRndFlag, f"mjRND_{flag}")] = 0
@@ -97,13 +100,14 @@ class Renderer:
         shared_context()
         self._mujoco.mjr_setBuffer(self._mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         camera = model.camera(source).id
-        self._update(model, data, camera)
         turned = is_rolled(model, camera)
         colour = metres = bodies = None
         if image or depth:
+            self._update(model, data, camera, self._option)
             colour, raw = self._pass(depth)
             metres = _upright(_metres(raw, model), turned) if depth else None
         if segmentation:
+            self._update(model, data, camera, self._solid)
             bodies = _upright(self._body_ids(model), turned)
         return Picture(_upright(colour, turned) if image and colour is not None else None, metres, bodies)
 
@@ -131,7 +135,7 @@ class Renderer:
         context.readDepthMap = self._mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
         return context
 
-    def _update(self, model: Any, data: Any, camera: int) -> None:
+    def _update(self, model: Any, data: Any, camera: int, option: Any) -> None:
         """Fill the scene; in fast mode geoms outside the view are hidden while it is filled."""
         view = self._mujoco.MjvCamera()
         view.type, view.fixedcamid = self._mujoco.mjtCamera.mjCAMERA_FIXED, camera
@@ -141,7 +145,7 @@ class Renderer:
             hidden = out_of_view(model, data, camera, self._rect.width / self._rect.height)
             model.geom_group[:] = np.where(hidden, HIDDEN_GROUP, groups)
         try:
-            self._mujoco.mjv_updateScene(model, data, self._option, None, view, everything, self._scene)
+            self._mujoco.mjv_updateScene(model, data, option, None, view, everything, self._scene)
         finally:
             model.geom_group[:] = groups
 
@@ -162,15 +166,9 @@ class Renderer:
             self._scene.flags[flag] = 0
         bodies = np.full(self._scene.ngeom + 1, NO_BODY, np.int32)
         for geom in self._scene.geoms[: self._scene.ngeom]:
-            if geom.segid >= 0:
-                bodies[geom.segid + 1] = self._body_of(geom, model)
+            if geom.segid >= 0 and geom.objtype == self._mujoco.mjtObj.mjOBJ_GEOM:
+                bodies[geom.segid + 1] = model.geom_bodyid[geom.objid]
         return bodies[coded[..., 0] + 256 * coded[..., 1] + 65536 * coded[..., 2]]
-
-    def _body_of(self, geom: Any, model: Any) -> int:
-        kinds = self._mujoco.mjtObj
-        if geom.objtype == kinds.mjOBJ_GEOM:
-            return int(model.geom_bodyid[geom.objid])
-        return int(model.site_bodyid[geom.objid]) if geom.objtype == kinds.mjOBJ_SITE else NO_BODY
 
 
 def _upright(pixels: np.ndarray, turned: bool) -> np.ndarray:
