@@ -251,5 +251,6 @@ def test_what_keeps_the_table_is_let_through(module: str, line: str):
 @pytest.mark.parametrize("names", [*PACKAGES, ", ".join(GROUND), "vla_cli.main", "vla_cli.app"])
 def test_importing_it_is_light(names: str):
     program = f"import sys, {names}\nprint(*{{m.partition('.')[0] for m in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     assert set(done.stdout.split()) & set(HEAVY) == set()
