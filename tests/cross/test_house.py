@@ -88,6 +88,22 @@ def test_every_package_carries_what_a_package_needs(package: Path):
     assert all(re.search(r">=\d+\.\d+,<\d+\.\d+$", d) for d in siblings), siblings
 
 
+def test_no_lazy_export_has_the_name_of_a_module_beside_it():
+    """`from package import name` would give the function or the module, by what was imported before."""
+    clashes = []
+    for init in ROOT.glob("packages/*/src/**/__init__.py"):
+        text = init.read_text()
+        exported = re.search(r"^__all__ = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
+        if not exported or "def __getattr__" not in text:
+            continue
+        names = set(re.findall(r'"(\w+)"', exported[1]))
+        modules = {p.stem for p in init.parent.glob("*.py")} | {
+            p.parent.name for p in init.parent.glob("*/__init__.py")
+        }
+        clashes += [f"{name(init)}: {n}" for n in sorted(names & modules)]
+    assert clashes == []
+
+
 def test_the_lock_names_no_host():
     assert not re.search(r"https?://", (ROOT / "uv.lock").read_text())
 
