@@ -38,3 +38,8 @@ def test_several_data_sets_or_none_are_told(whole: Path):
     (whole / "empty").mkdir()
     with pytest.raises(DataError, match="no data set is here"):
         vla_data.open_episodes(whole / "empty")
+
+
+def test_hidden_directories_are_not_looked_into(whole: Path):
+    shutil.copytree(whole, whole.parent / ".2.0.0.part")
+    assert len(vla_data.open_episodes(whole.parent)) == 4

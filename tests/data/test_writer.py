@@ -12,7 +12,7 @@ import pytest
 from tests.data.episodes import CAMERAS, ROBOT, make_episode, write_dataset
 
 from vla_data.errors import ConfigError, DataError, SpecMismatchError
-from vla_data.formats.rlds import RldsWriter, finish_dataset
+from vla_data.formats.rlds import RldsReader, RldsWriter, finish_dataset
 from vla_data.types import Camera, Episode
 
 
@@ -76,6 +76,16 @@ def test_a_series_named_inside_another_is_refused(tmp_path: Path):
     series = {"pose": np.zeros(2), "pose/wrist": np.zeros(2)}
     with pytest.raises(DataError, match="lies inside"):
         write_one(tmp_path, make_episode(0, 2, series=series))
+
+
+def test_numbers_of_numpy_are_plain_metadata_and_nan_is_none(tmp_path: Path):
+    directory = write_dataset(
+        tmp_path, [make_episode(0, 2, metadata={"won": np.bool_(True), "n": np.int64(3)})]
+    )
+    metadata = RldsReader.open(directory)[0].metadata
+    assert metadata == {"won": True, "n": 3}
+    with pytest.raises(DataError, match="metadata"):
+        write_one(tmp_path / "other", make_episode(0, 2, metadata={"loss": float("nan")}))
 
 
 def test_an_empty_shard_is_refused(tmp_path: Path):

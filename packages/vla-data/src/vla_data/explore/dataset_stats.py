@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -119,7 +119,7 @@ def _read(reader: DescribedReader, on_progress: OnProgress) -> Iterator[Episode]
         if (i + 1) % BATCH == 0 or i + 1 == len(reader):
             metrics = {"steps": float(steps)}
             on_progress(Progress(f"reading {reader.name}", i + 1, len(reader), "episodes", metrics))
-        yield episode
+        yield replace(episode, series={}, metadata={})  # all are kept until the end
 
 
 def _finite(series: Sequence[np.ndarray]) -> np.ndarray:

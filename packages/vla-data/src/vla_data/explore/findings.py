@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def _series_warnings(reader: DescribedReader) -> Iterable[str]:
         "action": [d.name for d in reader.robot.action.dims],
         "state": [d.name for d in reader.robot.state],
     }
-    episodes = [reader.read_series(i) for i in range(len(reader))]
+    episodes = [replace(reader.read_series(i), series={}) for i in range(len(reader))]
     for what, columns in names.items():
         arrays = [getattr(e, what) for e in episodes]
         bad = [i for i, a in enumerate(arrays) if not np.isfinite(a).all()]

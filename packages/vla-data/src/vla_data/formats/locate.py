@@ -55,9 +55,10 @@ def find_datasets(root: Path, is_dataset: Callable[[Path], bool]) -> list[Path]:
     """Every data set at most `DEPTH` directories below `root`."""
     found, level = [], [root]
     for _ in range(DEPTH):
-        below = [p for parent in level if parent.is_dir() for p in sorted(parent.iterdir()) if p.is_dir()]
+        inside = [p for parent in level if parent.is_dir() for p in sorted(parent.iterdir())]
+        below = [p for p in inside if p.is_dir() and not p.name.startswith(".")]
         found += [p for p in below if is_dataset(p)]
-        level = [p for p in below if not is_dataset(p) and not p.name.startswith(".")]
+        level = [p for p in below if not is_dataset(p)]
     return found
 
 

@@ -94,7 +94,7 @@ def encode_episode(episode: Episode, schema: Schema) -> dict[str, Values]:
         "episode_metadata/substeps/start": [s.start for s in episode.substeps],
         "episode_metadata/substeps/stop": [s.stop for s in episode.substeps],
         "episode_metadata/substeps/text": [s.text for s in episode.substeps],
-        "episode_metadata/metadata_json": json.dumps(dict(episode.metadata), allow_nan=False),
+        "episode_metadata/metadata_json": _metadata_text(episode),
         "episode_metadata/cameras_json": _camera_text(episode.cameras, schema),
     }
     return {key: encode_leaf(values[key], leaf) for key, leaf in schema.leaves().items()}
@@ -125,6 +125,18 @@ def _encode_frames(frames: ImageSequence, encoding: ImageEncoding) -> list[bytes
     if isinstance(frames, EncodedImages) and all(sniff(f) == encoding for f in frames.frames):
         return [bytes(f) for f in frames.frames]
     return [encode(frames[i], encoding) for i in range(len(frames))]
+
+
+def _metadata_text(episode: Episode) -> str:
+    try:
+        return json.dumps(dict(episode.metadata), allow_nan=False, default=lambda scalar: scalar.item())
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(
+            "metadata of an episode cannot be written",
+            where=f"episode {episode.id}",
+            expected="texts, finite numbers and booleans",
+            got=str(error),
+        ) from error
 
 
 def _camera(data: Mapping[str, Any]) -> Camera:
