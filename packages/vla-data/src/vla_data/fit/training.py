@@ -1,0 +1,233 @@
+"""What runs inside Lightning's loop: the wrapped module, the moving average, the record, the resume state.
+
+The order of the callbacks is part of exact resume: average, then record (which may validate), then the
+resume state, so that a state saved at step k holds everything that happened up to and including k.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from vla_data.fit.config import FitConfig
+from vla_data.fit.errors import DivergedError
+from vla_data.fit.rng import isolated_rng, rng_state, seed_all, set_rng_state
+from vla_data.protocols import OnProgress, Progress
+
+Batches = Callable[[int], Mapping[str, Tensor]]
+Validate = Callable[[nn.Module], dict[str, float]]
+History = dict[str, list[tuple[int, float]]]
+
+
+class StepAdamW(torch.optim.AdamW):
+    """AdamW without the per-step probe for CUDA graph capture.
+
+    On a machine without a GPU that probe searches for the driver anew at every step, which costs more
+    than the update of a small network. Nothing here is ever captured in a graph.
+    """
+
+    def _accelerator_graph_capture_health_check(self) -> None:
+        return
+
+
+class TrainingModule(pl.LightningModule):
+    """`module` as Lightning wants it: its `training_loss`, its optimiser and schedule."""
+
+    def __init__(self, module: nn.Module, config: FitConfig) -> None:
+        super().__init__()
+        self.module = module
+        self.config = config
+
+    def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        return self.module.training_loss(batch)  # type: ignore[operator]
+
+    def configure_optimizers(self) -> Any:
+        config = self.config
+        free = [p for p in self.module.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in free if p.ndim >= 2], "weight_decay": config.weight_decay},
+            {"params": [p for p in free if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        optimizer = StepAdamW(
+            [g for g in groups if g["params"]], config.learning_rate, config.betas, fused=True
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: config.rate_at(step))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class StepBatches:
+    """`batches(step)` as an iterable that begins where training stands.
+
+    The sampler has no state of its own: the step number is all there is to save. Its length spares
+    Lightning from fetching ahead to find the end.
+    """
+
+    def __init__(self, batches: Batches, steps: int, now: Callable[[], int]) -> None:
+        self.batches, self.steps, self.now = batches, steps, now
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[Mapping[str, Tensor]]:
+        for step in range(self.now(), self.steps):
+            yield self.batches(step)
+
+
+class MovingAverage(pl.Callback):
+    """Exponential moving average of the trained weights; buffers are left to the module.
+
+    Lightning's own averaging also averages buffers or copies the whole module, and has no warm-up: here
+    the decay is min(decay, (1 + t) / (10 + t)), t counting updates.
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.parameters = [p for p in module.parameters() if p.requires_grad]
+        self.decay = decay
+        self.average: list[Tensor] = []
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        source = self.average or [p.detach().clone() for p in self.parameters]
+        self.average = [a.to(p.device) for a, p in zip(source, self.parameters, strict=True)]
+
+    @torch.no_grad()
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        decay = min(self.decay, (1 + step) / (10 + step))
+        get_ema_multi_avg_fn(decay)(self.average, [p.data for p in self.parameters], step)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange the module's weights and their average."""
+        for parameter, average in zip(self.parameters, self.average, strict=True):
+            kept = parameter.detach().clone()
+            parameter.copy_(average)
+            average.copy_(kept)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"average": self.average}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.average = state_dict["average"]
+
+
+class Record(pl.Callback):
+    """Watches the loss, validates, keeps the history and reports progress."""
+
+    def __init__(
+        self,
+        config: FitConfig,
+        on_progress: OnProgress,
+        stage: str,
+        validate: Validate | None = None,
+        validate_every: int = 0,
+        average: MovingAverage | None = None,
+    ) -> None:
+        self.config, self.on_progress, self.stage = config, on_progress, stage
+        self.validate, self.validate_every, self.average = validate, validate_every, average
+        self.history: History = {}
+        self.seconds = 0.0
+        self._since = time.monotonic()
+        self._first_bad: Tensor | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._since = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step, last = trainer.global_step, self.config.steps
+        due = step % self.config.log_every == 0 or step == last
+        self._watch(step, outputs["loss"].detach(), due or step % self.config.checkpoint_every == 0)
+        if due:
+            values = {k: float(v) for k, v in outputs.items()}
+            values["learning_rate"] = self.config.learning_rate * self.config.rate_at(step - 1)
+            self._keep(step, values)
+        if self.validate is not None and (step == last or _divides(self.validate_every, step)):
+            assert isinstance(pl_module, TrainingModule)
+            self._keep(step, self._validated(pl_module.module))
+        if due:
+            latest = {k: v[-1][1] for k, v in self.history.items()}
+            self.on_progress(Progress(self.stage, step, last, metrics=latest))
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.seconds += time.monotonic() - self._since
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.history, "seconds": self.seconds + time.monotonic() - self._since}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.history, self.seconds = state_dict["history"], state_dict["seconds"]
+
+    def _keep(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self.history.setdefault(name, []).append((step, float(value)))
+
+    def _watch(self, step: int, loss: Tensor, look: bool) -> None:
+        """Remember the first bad step. On a GPU looking waits for it, so it is done only when due."""
+        bad = ~torch.isfinite(loss)
+        now = torch.where(bad, step, 0)
+        seen = self._first_bad
+        self._first_bad = now if seen is None else torch.where(seen > 0, seen, now)
+        if (look or loss.device.type == "cpu") and int(self._first_bad):
+            raise DivergedError.at(int(self._first_bad), "the loss is NaN or infinite")
+
+    def _validated(self, module: nn.Module) -> dict[str, float]:
+        assert self.validate is not None
+        modes = [(m, m.training) for m in module.modules()]
+        if self.average is not None:
+            self.average.swap()
+        module.eval()
+        with torch.no_grad(), isolated_rng():
+            values = self.validate(module)
+        for part, mode in modes:
+            part.training = mode
+        if self.average is not None:
+            self.average.swap()
+        return values
+
+
+class Resume(pl.Callback):
+    """Saves a resume state every `checkpoint_every` steps and puts the random generators back."""
+
+    def __init__(self, config: FitConfig, path: Path) -> None:
+        self.config, self.path = config, path
+        self.rng: dict[str, Any] | None = None
+        self.step = 0  # of the last state saved
+        self.taken_up_at: int | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.rng is None:
+            seed_all(self.config.seed)
+        else:
+            set_rng_state(self.rng)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        step = trainer.global_step
+        if step % self.config.checkpoint_every:
+            return
+        bad = [n for n, p in pl_module.named_parameters() if not bool(torch.isfinite(p).all())]
+        if bad:
+            raise DivergedError.at(step, f"{bad[0].removeprefix('module.')} holds NaN or infinity")
+        self.step = step
+        trainer.save_checkpoint(self.path, weights_only=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rng": rng_state(), "step": self.step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rng, self.taken_up_at = state_dict["rng"], state_dict["step"]
+
+
+def _divides(every: int, step: int) -> bool:
+    return every > 0 and step % every == 0
