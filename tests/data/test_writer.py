@@ -78,10 +78,10 @@ def test_a_series_named_inside_another_is_refused(tmp_path: Path):
         write_one(tmp_path, make_episode(0, 2, series=series))
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_numbers_of_numpy_are_plain_metadata_and_nan_is_none(tmp_path: Path):
-    directory = write_dataset(
-        tmp_path, [make_episode(0, 2, metadata={"won": np.bool_(True), "n": np.int64(3)})]
-    )
+    episode = make_episode(0, 2, metadata={"won": np.bool_(True), "n": np.int64(3)})
+    directory = write_dataset(tmp_path, [episode])
     metadata = RldsReader.open(directory)[0].metadata
     assert metadata == {"won": True, "n": 3}
     with pytest.raises(DataError, match="metadata"):
