@@ -95,6 +95,14 @@ def test_sections_are_printed_plain_and_plots_left_to_the_page(printed):
     assert "plot" not in text
 
 
+def test_no_escape_codes_in_a_pipe_even_when_colour_is_forced(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    stream = io.StringIO()
+    output.print_sections(output.console(stream), [Section("Title", (Table(("a",), (("1",),)),))])
+    assert "Title" in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()
+
+
 def test_columns_of_numbers_are_flush_right(printed):
     stream, console = printed
     output.print_table(console, ["name", "steps"], [["a", "5"], ["b", "1,000"]])

@@ -14,6 +14,7 @@ import pytest
 from vla_cli import stages
 from vla_cli.errors import InterruptedRunError
 from vla_data.errors import ConfigError, DataError
+from vla_data.files import read_json
 from vla_data.protocols import Progress
 from vla_data.report import Section, Text
 
@@ -124,14 +125,15 @@ def test_a_run_that_was_tampered_with_is_not_taken_as_done(tmp_path, vla):
 
 
 INTERRUPTED = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from vla_cli import errors, stages
 from vla_cli.main import main
+from vla_data.files import write_json
 from vla_data.pool import map_units
 
 def long_unit(unit):
-    Path(unit).touch()
+    write_json(Path(unit), os.getpid())
     time.sleep(600)
 
 def work(on_progress):
@@ -144,7 +146,9 @@ if __name__ == "__main__":
 """
 
 
-def test_ctrl_c_ends_the_workers_too_and_is_one_document(tmp_path):
+@pytest.fixture
+def two_workers(tmp_path) -> tuple[subprocess.Popen[str], list[int]]:
+    """A command in the middle of two long units of work, and the process ids of its workers."""
     script = tmp_path / "interrupted.py"
     script.write_text(INTERRUPTED)
     command = [sys.executable, str(script), str(tmp_path / "run"), "--json"]
@@ -153,8 +157,40 @@ def test_ctrl_c_ends_the_workers_too_and_is_one_document(tmp_path):
     )
     while child.poll() is None and len(list(tmp_path.glob("run.*"))) < 2:
         time.sleep(0.05)
+    return child, [read_json(path) for path in tmp_path.glob("run.*")]
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended; an orphan that nobody reaps stays as a zombie."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except ProcessLookupError:
+        return True
+    except FileNotFoundError:  # no /proc here, or it went away in between
+        return False
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 60
+    while not all(map(gone, pids)):
+        assert time.monotonic() < deadline, f"still running: {pids}"
+        time.sleep(0.05)
+
+
+def test_ctrl_c_ends_the_workers_too_and_is_one_document(two_workers):
+    child, workers = two_workers
     os.killpg(child.pid, signal.SIGINT)
     out, err = child.communicate(timeout=120)
     assert child.returncode == 130
     assert json.loads(out)["error"]["exit_code"] == 130
     assert "Traceback" not in err
+    wait_until_gone(workers)
+
+
+def test_workers_do_not_outlive_a_killed_command(two_workers):
+    child, workers = two_workers
+    child.kill()
+    child.communicate(timeout=120)
+    assert len(workers) == 2
+    wait_until_gone(workers)

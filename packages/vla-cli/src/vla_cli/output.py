@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, TextIO
 
+from vla_cli.main import colour_wanted
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -68,7 +70,8 @@ def console(stream: TextIO | None = None) -> Console:
 
     stream = stream or stdout()
     width = None if stream.isatty() else WIDE
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    colours = "auto" if colour_wanted(stream) else None
+    return Console(file=stream, width=width, color_system=colours, highlight=False, markup=False, emoji=False)
 
 
 def emit(value: Any, as_json: bool, show: Callable[[Console], None]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
+
+from vla_cli.main import colour_wanted
 
 if TYPE_CHECKING:
     from vla_data.protocols import OnProgress, Progress
@@ -19,7 +22,7 @@ def progress(quiet: bool = False) -> Iterator[OnProgress]:
     """A callback that draws; `quiet` draws nothing."""
     if quiet:
         yield lambda _: None
-    elif sys.stderr.isatty():
+    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         with _Bars() as bars:
             yield bars
     else:
@@ -96,7 +99,8 @@ class _Bars:
             BarColumn(bar_width=24),
             TextColumn("{task.fields[words]}", markup=False),
         )
-        console = Console(file=sys.stderr, highlight=False)
+        colours = "auto" if colour_wanted(sys.stderr) else None
+        console = Console(file=sys.stderr, color_system=colours, highlight=False)
         self.live = Progress(*columns, console=console, redirect_stdout=False)
         self.stages: dict[str, tuple[Any, Rate]] = {}
 
