@@ -1,0 +1,111 @@
+"""One suite over every policy: whatever calls itself a `Policy` keeps these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from vla_data.protocols import Policy
+from vla_data.sim import RandomPolicy, SimConfig, make_expert
+from vla_data.sim.metaworld import PRIVILEGED, MetaWorldEnv
+from vla_data.types import ObservationWindow, Trial
+
+TASKS = ("reach", "drawer-open")
+
+
+@pytest.fixture(scope="module")
+def env() -> Iterator[MetaWorldEnv]:
+    env = MetaWorldEnv(TASKS, SimConfig(cameras=()), num_envs=3)
+    env.reset(range(3), [Trial(TASKS[i % 2], i, "") for i in range(3)])
+    yield env
+    env.close()
+
+
+# A policy joins the suite by one line here.
+POLICIES: dict[str, Callable[[MetaWorldEnv], Policy]] = {
+    "expert": make_expert,
+    "random": lambda env: RandomPolicy(env.robot, action_horizon=5),
+}
+
+
+@pytest.fixture(params=POLICIES)
+def policy(request: pytest.FixtureRequest, env: MetaWorldEnv) -> Policy:
+    policy = POLICIES[request.param](env)
+    policy.reset([0, 1, 2], [0, 1, 2])
+    return policy
+
+
+def windows(policy: Policy, env: MetaWorldEnv, slots: list[int]) -> list[ObservationWindow]:
+    """Windows of the published shapes; simulator state is real, since experts read it."""
+    found = []
+    for slot in slots:
+        fake = policy.input_spec.fake_window(seed=slot, slot=slot)
+        if policy.input_spec.privileged:
+            seen = env.observe([slot], images=False, privileged=True)[0]
+            assert PRIVILEGED in seen.privileged
+            fake = ObservationWindow((seen,) * policy.input_spec.history, fake.past_actions, slot)
+        found.append(fake)
+    return found
+
+
+def infer(policy: Policy, env: MetaWorldEnv, slots: list[int]) -> dict[int, np.ndarray]:
+    chunks = policy.infer(windows(policy, env, slots))
+    return {slot: chunk.actions for slot, chunk in zip(slots, chunks, strict=True)}
+
+
+def test_it_is_a_policy_and_says_what_it_needs(policy: Policy, env: MetaWorldEnv) -> None:
+    assert isinstance(policy, Policy)
+    policy.input_spec.robot.action.require_same(env.robot.action, "contract")
+    assert policy.input_spec.action_horizon >= 1
+    assert policy.input_spec.history >= 1
+
+
+def test_chunks_are_finite_in_range_and_of_the_published_shape(policy: Policy, env: MetaWorldEnv) -> None:
+    spec = env.robot.action
+    for chunk in policy.infer(windows(policy, env, [0, 1, 2])):
+        assert chunk.actions.shape == (policy.input_spec.action_horizon, spec.dim)
+        assert chunk.actions.dtype == np.float32
+        assert np.isfinite(chunk.actions).all()
+        assert (chunk.actions >= spec.low).all()
+        assert (chunk.actions <= spec.high).all()
+        assert chunk.spec.differences(spec) == []
+
+
+def test_an_answer_does_not_depend_on_the_windows_beside_it(policy: Policy, env: MetaWorldEnv) -> None:
+    together = infer(policy, env, [0, 1, 2])
+    policy.reset([0, 1, 2], [0, 1, 2])
+    alone = {slot: infer(policy, env, [slot])[slot] for slot in (2, 0, 1)}
+    for slot, actions in together.items():
+        np.testing.assert_allclose(actions, alone[slot], atol=1e-5)
+
+
+def test_a_reset_with_the_same_seed_repeats_the_answers(policy: Policy, env: MetaWorldEnv) -> None:
+    first = [infer(policy, env, [0])[0] for _ in range(3)]
+    policy.reset([0], [0])
+    for actions in first:
+        np.testing.assert_array_equal(actions, infer(policy, env, [0])[0])
+
+
+def test_a_reset_of_one_slot_leaves_the_others_alone(policy: Policy, env: MetaWorldEnv) -> None:
+    infer(policy, env, [0, 1])
+    straight = infer(policy, env, [1])[1]
+    policy.reset([0, 1], [0, 1])
+    infer(policy, env, [0, 1])
+    policy.reset([0], [9])
+    np.testing.assert_array_equal(infer(policy, env, [1])[1], straight)
+
+
+def test_no_window_no_chunk(policy: Policy) -> None:
+    assert policy.infer([]) == []
+
+
+def test_random_actions_fill_the_range_and_follow_the_seed(env: MetaWorldEnv) -> None:
+    policy = RandomPolicy(env.robot, action_horizon=500)
+    policy.reset([0, 1], [5, 6])
+    actions = infer(policy, env, [0, 1])
+    assert np.abs(actions[0].mean(axis=0)).max() < 0.15
+    assert actions[0].min() < -0.95
+    assert actions[0].max() > 0.95
+    assert not np.array_equal(actions[0], actions[1])
