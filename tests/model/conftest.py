@@ -10,8 +10,10 @@ import pytest
 from vla_data.types import ActionDim, ActionSpec, ArrayImages, Episode, RobotSpec, StateDim
 
 SPEC = ActionSpec(
-    tuple(ActionDim(n, "position", "delta", "world", "m", 0.01) for n in ("x", "y", "z"))
-    + (ActionDim("gripper", "gripper", "absolute", "gripper"),),
+    (
+        *(ActionDim(n, "position", "delta", "world", "m", 0.01) for n in ("x", "y", "z")),
+        ActionDim("gripper", "gripper", "absolute", "gripper"),
+    ),
     control_hz=80.0,
     gripper_closes=1,
 )
@@ -36,7 +38,9 @@ class ToySource:
         rng = np.random.default_rng(index)
         side = ("left", "right")[index % 2]
         level = int(rng.integers(20, 236))
-        frames = rng.integers(0, 20, (self.length, self.size, self.size, 3)).astype(np.uint8) + np.uint8(level)
+        frames = rng.integers(0, 20, (self.length, self.size, self.size, 3)).astype(np.uint8) + np.uint8(
+            level
+        )
         action = np.zeros((self.length, 4), np.float32)
         action[:, 0] = -0.5 if side == "left" else 0.5
         action[:, 1] = level / 255

@@ -11,7 +11,7 @@ from _source import Circles
 from _wheel import check_absent, check_wheel, import_all
 
 from vla_model import load_policy
-from vla_model.finetune import PRESETS, finetune
+from vla_model.finetuning import PRESETS, finetune
 
 check_wheel("vla-model")
 check_absent("vla_cli", "ultralytics", "tensorflow", "mujoco")

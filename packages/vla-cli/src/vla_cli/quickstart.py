@@ -21,8 +21,8 @@ from vla_data.protocols import OnProgress, Progress, no_progress
 from vla_data.report import Section, Table, Text, write_page
 from vla_data.runs import Stage, StageResult, load_run_sections, machine, run_stage
 from vla_model.evaluate import Arm, EvalConfig
-from vla_model.finetune import PRESETS as POLICY_PRESETS
-from vla_model.finetune import FinetuneConfig
+from vla_model.finetuning import PRESETS as POLICY_PRESETS
+from vla_model.finetuning import FinetuneConfig
 
 TASKS = ("reach", "button-press-topdown", "drawer-open", "door-open", "window-open")
 
@@ -160,7 +160,7 @@ def _policy(
     config: FinetuneConfig, data: Path, codec: Path, out: Path, on_progress: OnProgress
 ) -> tuple[dict[str, Any], list[Section]]:
     from vla_data import open_episodes
-    from vla_model.finetune import finetune
+    from vla_model.finetuning import finetune
 
     return finetune(open_episodes(data), config, codec, out, on_progress)
 

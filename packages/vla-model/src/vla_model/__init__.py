@@ -6,13 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vla_model.finetune import FinetuneConfig
+    from vla_model.finetuning import FinetuneConfig
     from vla_model.policies.registry import load_policy
 
 __version__ = "0.1.0"
 __all__ = ["FinetuneConfig", "__version__", "load_policy"]
 
-_HOMES = {"FinetuneConfig": "finetune", "load_policy": "policies.registry"}
+_HOMES = {"FinetuneConfig": "finetuning", "finetune": "finetuning", "load_policy": "policies.registry"}
 
 
 def __getattr__(name: str) -> Any:

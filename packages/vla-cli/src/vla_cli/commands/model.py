@@ -44,7 +44,7 @@ def finetune(
 ) -> None:
     """Train a policy from pixels, state and instruction; writes OUT/checkpoint."""
     from vla_data import open_episodes
-    from vla_model.finetune import PRESETS, finetune
+    from vla_model.finetuning import PRESETS, finetune
 
     fit = o.given(device=device, seed=seed)
     chosen = o.make_config(PRESETS, preset, config, set_, policy=o.given(head=head), fit=fit)
