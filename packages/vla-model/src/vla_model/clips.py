@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from vla_data.rollout import RolloutConfig, rollout
 
 from vla_data.pool import map_units
 from vla_data.protocols import OnProgress, Progress, SimEnv, no_progress
+from vla_data.rollout import RolloutConfig, rollout
 from vla_data.sim import CameraView
 from vla_data.types import Image, StepResult
 from vla_data.video import write_mp4

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from vla_data.fit import FitConfig, FitResult, fit
 
 from vla_data.charts import Line
 from vla_data.config import to_dict
 from vla_data.errors import ConfigError
+from vla_data.fit import FitConfig, FitResult, fit
 from vla_data.normalize import Normalizer, NormStats
 from vla_data.protocols import ActionCodec, EpisodeSource, OnProgress, no_progress
 from vla_data.report import LineChart, Section, Table

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
-from vla_data.chunks import chunk_actions
 
+from vla_data.chunks import chunk_actions
 from vla_data.errors import DataError
 from vla_data.protocols import EpisodeSource, OnProgress, Progress, no_progress
 from vla_data.types import CameraInput, Episode

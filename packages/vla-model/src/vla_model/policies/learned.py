@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from vla_data.fit import load_weights
 
 from vla_data.config import from_dict
 from vla_data.errors import CheckpointError
+from vla_data.fit import load_weights
 from vla_data.normalize import Normalizer
 from vla_data.protocols import ActionCodec
 from vla_data.types import ActionChunk, InputSpec, ObservationWindow, stack_windows
