@@ -98,6 +98,14 @@ def test_a_full_disk_names_the_file_and_says_what_to_do(vla, failing):
     assert "run the same command again" in ran.err
 
 
+def test_a_file_that_cannot_be_written_is_named(vla, tmp_path):
+    (tmp_path / "file").touch()
+    ran = vla("eval", "metaworld", "--policy", "random", "--preset", "debug", "--out", tmp_path / "file")
+    assert ran.code == 1
+    assert str(tmp_path / "file") in ran.err
+    assert "unexpected" not in ran.err
+
+
 def test_a_missing_module_of_our_own_is_not_blamed_on_the_environment():
     assert translate(ModuleNotFoundError("no", name="vla_data.nothing")).exit_code == 1
 

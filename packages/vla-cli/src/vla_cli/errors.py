@@ -15,9 +15,9 @@ from typing import Any
 
 from vla_cli.main import colour_wanted
 from vla_data.errors import (
+    EXIT_ENVIRONMENT,
     EXIT_INTERRUPTED,
     EXIT_OK,
-    EXIT_USAGE,
     ConfigError,
     MissingDependencyError,
     UnknownNameError,
@@ -31,8 +31,10 @@ class InterruptedRunError(VlaError):
     exit_code = EXIT_INTERRUPTED
 
 
-class DiskFullError(MissingDependencyError):
+class DiskFullError(VlaError):
     """No space is left where something was being written."""
+
+    exit_code = EXIT_ENVIRONMENT
 
 
 def run_live(args: list[str]) -> int:
@@ -86,8 +88,8 @@ def translate(error: Exception) -> VlaError:
         return error
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
         return _usage(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _disk_full(error)
+    if isinstance(error, OSError) and isinstance(error.strerror, str):
+        return _file_error(error)
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("vla_"):
         return MissingDependencyError(
             f"the Python package {error.name!r} is not installed", next_step="see what is missing: vla doctor"
@@ -114,13 +116,19 @@ def _usage(error: Any) -> VlaError:
     )
 
 
-def _disk_full(error: OSError) -> VlaError:
-    name = error.filename if isinstance(error.filename, str) else None
-    return DiskFullError(
-        "no space is left on the disk",
-        where=name,
-        next_step="free some space, then run the same command again: finished work is kept",
+def _file_error(error: OSError) -> VlaError:
+    """A file that cannot be read or written; `filename` is unknown when a handle was already open."""
+    where = None if error.filename is None else str(error.filename)
+    reason = error.strerror or "file error"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError(
+            "no space is left on the disk",
+            where=where,
+            next_step="free some space, then run the same command again: finished work is kept",
+        )
+    return VlaError(
+        reason[:1].lower() + reason[1:],
+        where=where,
+        got=type(error).__name__,
+        next_step="check the path and its permissions; --debug shows where it happened",
     )
-
-
-__all__ = ["EXIT_USAGE", "InterruptedRunError", "run_live", "translate"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,7 +63,7 @@ def run(
     else:
         emit(outcome, as_json, lambda to: print_pairs(to, {"run": out, **manifest.summary}))
     said = "was up to date, made" if result.skipped else "done"
-    hint(f"{name}: {said} in {duration(manifest.seconds)}; its page: vla report {out}")
+    hint(f"{name}: {said} in {duration(manifest.seconds)}; its page: vla report {shlex.quote(str(out))}")
 
 
 def with_source(config: Any, data: str, split: str) -> dict[str, Any]:

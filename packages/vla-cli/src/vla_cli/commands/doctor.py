@@ -23,12 +23,13 @@ def doctor(as_json: AsJson = False) -> None:
     Exit code 4 when something that the quick start needs is missing.
     """
     from vla_cli.diagnosis import diagnose
+    from vla_data.errors import EXIT_ENVIRONMENT
 
     findings = diagnose()
     ready = all(f.state != "missing" for f in findings)
     emit({"ready": ready, "findings": findings}, as_json, lambda to: _show(to, findings, ready))
     if not ready:
-        raise typer.Exit(4)
+        raise typer.Exit(EXIT_ENVIRONMENT)
 
 
 def _show(to: Console, findings: list[Finding], ready: bool) -> None:

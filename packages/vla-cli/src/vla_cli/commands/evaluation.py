@@ -63,7 +63,7 @@ def metaworld(
         "evaluate",
         out,
         {"evaluation": chosen, "policy": policy or "checkpoint", "wording": wording},
-        stages.input_stages(checkpoint) if checkpoint else [],
+        stages.input_stages(arm.policy) if checkpoint else [],
         lambda on: run_evaluation((arm,), chosen, out, workers=workers, on_progress=on),
         as_json,
         tables=True,
