@@ -97,5 +97,7 @@ def test_places_follow_the_environment(monkeypatch, tmp_path):
     assert found["data"].value == str(tmp_path)
     assert found["runs"].state == "ok"
     assert found["LIBERO assets"].state == "optional"
+    assert str(tmp_path / "absent") in found["LIBERO assets"].value
     monkeypatch.setenv("VLA_LIBERO_ASSETS", str(tmp_path))
+    (tmp_path / "scenes").mkdir()
     assert diagnosis.libero_assets().state == "ok"

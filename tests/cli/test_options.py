@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from vla_cli.options import given, make_config, split_names
+from vla_data.errors import MissingDependencyError
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,18 @@ def test_exactly_one_driver_is_evaluated(vla, tmp_path):
         assert "exactly one of --checkpoint and --policy" in ran.err
     ran = vla("eval", "metaworld", "--out", tmp_path / "run", "--checkpoint", tmp_path / "absent")
     assert ran.code == 3
+
+
+def test_a_simulator_that_is_not_installed_does_not_hide_the_others(vla, monkeypatch):
+    def absent():
+        raise MissingDependencyError("LIBERO is not installed", next_step="install vla-data[libero]")
+
+    monkeypatch.setattr("vla_data.sim.libero_names.package_folder", absent)
+    ran = vla("sim", "list", "--json")
+    assert ran.code == 0
+    assert {row["sim"] for row in ran.document} == {"metaworld"}
+    assert "install vla-data[libero]" in ran.err
+    assert vla("sim", "list", "libero").code == 4
 
 
 def test_the_tasks_of_a_simulator(vla):

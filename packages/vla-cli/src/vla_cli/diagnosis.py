@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from vla_cli.main import PACKAGES
+from vla_data.errors import MissingDependencyError
 
 State = Literal["ok", "missing", "optional"]
 NEEDED_EXTRAS = {("vla-data", "images"), ("vla-data", "rlds"), ("vla-data", "sim"), ("vla-data", "train")}
@@ -116,8 +117,11 @@ def installed(name: str) -> str | None:
 
 def graphics() -> list[Finding]:
     """Whether MuJoCo can draw without a screen."""
-    from vla_data.sim.gl import INSTALL
-
+    try:
+        from vla_data.sim.gl import INSTALL
+    except ImportError as error:
+        broken = f"cannot be tried: {error}"
+        return [Finding("Graphics", "off-screen OpenGL", "missing", broken, _install("vla-data[sim]"))]
     status, output = probe([sys.executable, "-m", "vla_data.sim.gl"], GL_SECONDS)
     if status == 0:
         return [Finding("Graphics", "off-screen OpenGL", "ok", output or "works")]
@@ -198,12 +202,15 @@ def locations() -> list[Finding]:
 
 def libero_assets() -> Finding:
     """The object models LIBERO's wheel comes without."""
-    named = os.environ.get("VLA_LIBERO_ASSETS")
-    fix = "export VLA_LIBERO_ASSETS=/path/to/libero/assets"
-    if named and Path(named).is_dir():
-        return Finding("Places", "LIBERO assets", "ok", named)
-    value = f"VLA_LIBERO_ASSETS names no directory: {named}" if named else "VLA_LIBERO_ASSETS is not set"
-    return Finding("Places", "LIBERO assets", "optional", value, fix)
+    try:
+        from vla_data.sim.libero_names import assets_folder
+
+        return Finding("Places", "LIBERO assets", "ok", str(assets_folder()))
+    except (MissingDependencyError, ImportError) as error:
+        where = getattr(error, "where", None)
+        value = f"not in {where}" if where else str(error)
+        fix = "export VLA_LIBERO_ASSETS=/path/to/libero/assets"
+        return Finding("Places", "LIBERO assets", "optional", value, fix)
 
 
 def writable(path: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vla_cli.options import AsJson
-from vla_cli.output import emit, print_table
+from vla_cli.output import emit, hint, print_table
 from vla_cli.parser import example, make_group
 
 app = make_group("Simulators: what there is to do in them.")
@@ -18,12 +18,18 @@ Sim = Annotated[str | None, typer.Argument(metavar="SIM", help="One simulator; d
 @app.command("list", epilog=example("vla sim list metaworld"))
 def list_tasks(sim: Sim = None, as_json: AsJson = False) -> None:
     """List the tasks of the simulators, each with its instruction."""
+    from vla_data.errors import MissingDependencyError
     from vla_data.sim import SIMS, instructions, task_names
 
-    rows = [
-        {"sim": name, "task": task, "instruction": instructions(name, task, "train")[0]}
-        for name in ([sim] if sim else sorted(SIMS))
-        for task in task_names(name)
-    ]
+    rows: list[dict[str, str]] = []
+    for name in [sim] if sim else sorted(SIMS):
+        try:
+            said = {task: instructions(name, task, "train")[0] for task in task_names(name)}
+        except MissingDependencyError as error:
+            if sim:
+                raise
+            hint(f"{name}: {error}")
+            continue
+        rows += [{"sim": name, "task": task, "instruction": words} for task, words in said.items()]
     cells = [[row["sim"], row["task"], row["instruction"]] for row in rows]
     emit(rows, as_json, lambda to: print_table(to, ["simulator", "task", "instruction"], cells))
