@@ -14,7 +14,7 @@ from vla_data.sim.config import CameraView, RenderMode
 from vla_data.sim.render import Renderer
 from vla_data.types import Depth, Image
 
-KEPT_RENDERERS = 24
+KEPT_RENDERERS = 8  # each holds some 90 MB of textures and meshes in software OpenGL
 
 
 @dataclass(frozen=True, eq=False)
