@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from vla_cli.options import given, make_config, split_names
+from vla_cli.options import given, locate, make_config, split_names
 from vla_data.errors import MissingDependencyError
 
 
@@ -100,6 +100,18 @@ def test_a_simulator_that_is_not_installed_does_not_hide_the_others(vla, monkeyp
     assert {row["sim"] for row in ran.document} == {"metaworld"}
     assert "install vla-data[libero]" in ran.err
     assert vla("sim", "list", "libero").code == 4
+
+
+def test_a_data_set_by_path_or_by_name(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "bridge").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "kuka").mkdir(parents=True)
+    monkeypatch.delenv("VLA_DATA", raising=False)
+    assert locate("bridge") == "data/bridge"
+    assert locate("data/bridge") == "data/bridge"
+    assert locate("kuka") == "kuka"
+    monkeypatch.setenv("VLA_DATA", str(tmp_path / "elsewhere"))
+    assert locate("kuka") == str(tmp_path / "elsewhere" / "kuka")
 
 
 def test_the_tasks_of_a_simulator(vla):

@@ -189,10 +189,12 @@ def available_memory() -> int | None:
 
 def locations() -> list[Finding]:
     """Where data, runs and assets lie."""
-    data = Path(os.environ.get("VLA_DATA", "data"))
+    from vla_cli.options import data_directory
+
+    data = data_directory()
     runs = Path("runs")
     return [
-        Finding("Places", "data", "ok", _place(data, "VLA_DATA" in os.environ, "VLA_DATA")),
+        Finding("Places", "data", "ok", f"{data.absolute()}{'' if data.is_dir() else ', not there yet'}"),
         Finding(
             "Places", "runs", "ok" if writable(runs) else "missing", str(runs.absolute()), _runs_fix(runs)
         ),
@@ -221,11 +223,6 @@ def writable(path: Path) -> bool:
 
 def _runs_fix(runs: Path) -> str | None:
     return None if writable(runs) else "run from a directory you can write to"
-
-
-def _place(path: Path, named: bool, variable: str) -> str:
-    there = "" if path.is_dir() else " (made when needed)"
-    return f"{path.absolute()}{there}" + ("" if named else f"; {variable} names another")
 
 
 def _install(requirement: str) -> str:

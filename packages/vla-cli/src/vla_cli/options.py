@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -10,13 +11,15 @@ import typer
 
 T = TypeVar("T")
 
+DATASET_HELP = "Data set directory in TFDS (RLDS) layout, or above it; or a name under $VLA_DATA (./data)."
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 Out = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="Directory of the run; the same one again resumes.")
 ]
 Data = Annotated[
     str,
-    typer.Option("--data", metavar="DATASET", help="Data set directory in TFDS (RLDS) layout, or above it."),
+    typer.Option("--data", metavar="DATASET", help=DATASET_HELP),
 ]
 Split = Annotated[str, typer.Option("--split", metavar="NAME", help="Split of the data set.")]
 Tasks = Annotated[
@@ -68,6 +71,17 @@ def given(**options: Any) -> dict[str, Any] | None:
     """The options that were used, for a nested part of a config; None when none was."""
     used = {k: v for k, v in options.items() if v is not None}
     return used or None
+
+
+def data_directory() -> Path:
+    """Where data sets lie that are called by name: $VLA_DATA, else ./data."""
+    return Path(os.environ.get("VLA_DATA") or "data")
+
+
+def locate(dataset: str) -> str:
+    """A data set by its path, or where nothing lies there, by its name under `data_directory`."""
+    named = data_directory() / dataset
+    return str(named) if not Path(dataset).exists() and named.exists() else dataset
 
 
 def split_names(values: Sequence[str] | None) -> tuple[str, ...] | None:

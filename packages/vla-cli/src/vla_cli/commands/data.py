@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
 app = make_group("Episodes: make them in simulation, look into data sets, compare their statistics.")
 
-Uri = Annotated[
-    str, typer.Argument(metavar="DATASET", help="Data set directory in TFDS (RLDS) layout, or above it.")
-]
-Uris = Annotated[list[str], typer.Argument(metavar="DATASET", help="Data set directories.")]
+Uri = Annotated[str, typer.Argument(metavar="DATASET", help=o.DATASET_HELP)]
+Uris = Annotated[list[str], typer.Argument(metavar="DATASET", help=o.DATASET_HELP)]
 
 
 @app.command(
@@ -74,7 +72,7 @@ def inspect(uri: Uri, split: o.Split = "train", as_json: o.AsJson = False) -> No
     """Show the data model of a data set: features, cameras, robot, action, lengths, language."""
     from vla_data.explore import inspect
 
-    model = inspect(uri, split)
+    model = inspect(o.locate(uri), split)
     emit(model, as_json, lambda to: print_sections(to, model.sections()))
 
 
@@ -84,5 +82,5 @@ def stats(uris: Uris, as_json: o.AsJson = False) -> None:
     from vla_data.explore import sections, stats
 
     with progress() as on_progress:
-        found = stats(uris, on_progress)
+        found = stats([o.locate(uri) for uri in uris], on_progress)
     emit(found, as_json, lambda to: print_sections(to, sections(found)))

@@ -48,6 +48,7 @@ def finetune(
 
     fit = o.given(device=device, seed=seed)
     chosen = o.make_config(PRESETS, preset, config, set_, policy=o.given(head=head), fit=fit)
+    data = o.locate(data)
     source = open_episodes(data, split)
     stages.run(
         "finetune",

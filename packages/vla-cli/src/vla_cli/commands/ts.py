@@ -27,6 +27,7 @@ def fit_vqvae(
     from vla_ts.fit import PRESETS
 
     chosen = o.make_config(PRESETS, preset, config, set_, fit=o.given(device=device, seed=seed))
+    data = o.locate(data)
     source = open_episodes(data, split)
     stages.run(
         "fit-vqvae",
