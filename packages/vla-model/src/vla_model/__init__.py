@@ -6,11 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vla_model.finetuning import FinetuneConfig
+    from vla_model.finetuning import FinetuneConfig, finetune
     from vla_model.policies.registry import load_policy
 
 __version__ = "0.1.0"
-__all__ = ["FinetuneConfig", "__version__", "load_policy"]
+__all__ = ["FinetuneConfig", "__version__", "finetune", "load_policy"]
 
 _HOMES = {"FinetuneConfig": "finetuning", "finetune": "finetuning", "load_policy": "policies.registry"}
 
