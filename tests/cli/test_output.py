@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from vla_cli import output
 from vla_data.charts import BarChart
@@ -108,6 +109,34 @@ def test_columns_of_numbers_are_flush_right(printed):
     output.print_table(console, ["name", "steps"], [["a", "5"], ["b", "1,000"]])
     lines = [line.rstrip() for line in stream.getvalue().splitlines()]
     assert any(line.endswith("    5") for line in lines)
+
+
+def window(width: int) -> tuple[io.StringIO, Console]:
+    stream = io.StringIO()
+    return stream, Console(file=stream, width=width, color_system=None)
+
+
+def test_in_a_narrow_window_short_columns_stay_whole_and_nothing_is_lost():
+    stream, console = window(60)
+    rows = [["steps/observation", "uint8", "word " * 30, str(i)] for i in range(5)]
+    output.print_table(console, ["key", "dtype", "example", "n"], rows)
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= 60
+    assert sum("steps/observation" in line for line in lines) == 5
+    assert stream.getvalue().count("word") == 150
+
+
+def test_few_rows_too_wide_for_the_window_are_turned():
+    stream, console = window(40)
+    output.print_table(console, [f"column {i}" for i in range(8)], [[f"value {i}" for i in range(8)]])
+    lines = [line.split("   ") for line in stream.getvalue().splitlines()]
+    assert ["column 7", "value 7"] in [[cell.strip() for cell in line] for line in lines]
+
+
+def test_an_empty_table_is_its_heads(printed):
+    stream, console = printed
+    output.print_table(console, ["key", "value"], [])
+    assert stream.getvalue().split()[:2] == ["key", "value"]
 
 
 def test_long_cells_are_not_cut_in_a_pipe(printed):

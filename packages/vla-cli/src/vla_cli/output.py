@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from vla_data.report import Block, Section
 
+TURNED_ROWS = 3
+GAP = 3  # characters between columns
 WIDE = 200  # columns when nobody's terminal limits them: a table in a pipe is not to be folded
 
 _stdout: TextIO | None = None
@@ -114,19 +116,38 @@ def _finite(value: Any) -> Any:
 
 
 def print_table(to: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """A plain table; a column of numbers is set flush right."""
+    """A plain table; a column of numbers is set flush right, few rows too wide for the window are turned."""
     from rich import box
     from rich.table import Table
 
+    lines = [list(columns), *map(list, rows)]
+    if 0 < len(rows) <= TURNED_ROWS and sum(_natural(lines)) + GAP * (len(columns) - 1) > to.width:
+        lines = [list(line) for line in zip(*lines, strict=True)]
+    widths = _fitted(_natural(lines), to.width - GAP * (len(lines[0]) - 1))
     style = {"box": box.SIMPLE_HEAD, "show_edge": False, "pad_edge": False}
     table = Table(title=title or None, title_justify="left", **style)
-    for i, column in enumerate(columns):
-        right = bool(rows) and all(_number(row[i]) for row in rows)
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
+    for i, (head, width) in enumerate(zip(lines[0], widths, strict=True)):
+        numbers = bool(rows) and all(_number(line[i]) for line in lines[1:])
+        table.add_column(head, justify="right" if numbers else "left", overflow="fold", width=width)
+    for line in lines[1:]:
+        table.add_row(*line)
     to.print(table)
     to.print()
+
+
+def _natural(lines: Sequence[Sequence[str]]) -> list[int]:
+    """Characters each column would like to have."""
+    return [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+
+
+def _fitted(natural: Sequence[int], room: int) -> list[int]:
+    """Widths that fit: the widest columns give way, the first one (what a row is about) last."""
+    first = min(natural[0], room // 3)
+    widths, limit = list(natural), max(natural)
+    while limit > 1 and sum(widths) > room:
+        limit -= 1
+        widths = [max(first if i == 0 else 1, min(w, limit)) for i, w in enumerate(natural)]
+    return widths
 
 
 def print_pairs(to: Console, pairs: Mapping[str, Any]) -> None:
