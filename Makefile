@@ -3,8 +3,7 @@
 .PHONY: help setup quickstart test test-slow lint bench build clean
 
 BIN := .venv/bin
-# Two workers, one thread each: more threads than cores make torch slower, not faster.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,11 @@ from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# Small models gain nothing from a second thread, and two test workers on two cores lose a lot by it.
+# Read when torch is imported, here and in the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 PACKAGES = ("vla_data", "vla_vision", "vla_ts", "vla_model")  # vla_cli takes no arrays
 
 # The shape annotations of the packages are checked here and nowhere else. An int may stand for a float, as

@@ -35,7 +35,7 @@ def never(progress: Progress) -> None:
 
 def in_save(number: int, fraction: float) -> None:
     """Die in the `number`th save, once `fraction` of the state was written."""
-    whole, calls = state.save_file, [0]
+    whole, calls = state.__dict__["save_file"], [0]
 
     def torn(tensors: Any, path: Path, metadata: Any = None) -> None:
         whole(tensors, path, metadata=metadata)
@@ -45,7 +45,7 @@ def in_save(number: int, fraction: float) -> None:
                 handle.truncate(int(path.stat().st_size * fraction))
             kill_now()
 
-    state.save_file = torn
+    state.__dict__["save_file"] = torn
 
 
 def before_rename(number: int) -> None:

@@ -11,18 +11,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vla_data.sim.generate import GenerateConfig
-from vla_ts.fit import PRESETS as CODEC_PRESETS
-from vla_ts.fit import FitVqvaeConfig
-
 from vla_data.config import to_dict
 from vla_data.files import write_json
 from vla_data.protocols import OnProgress, Progress, no_progress
 from vla_data.report import Section, Table, Text, write_page
 from vla_data.runs import Stage, StageResult, load_run_sections, machine, run_stage
+from vla_data.sim.generate import GenerateConfig
 from vla_model.evaluate import Arm, EvalConfig
 from vla_model.finetuning import PRESETS as POLICY_PRESETS
 from vla_model.finetuning import FinetuneConfig
+from vla_ts.fit import PRESETS as CODEC_PRESETS
+from vla_ts.fit import FitVqvaeConfig
 
 TASKS = ("reach", "button-press-topdown", "drawer-open", "door-open", "window-open")
 
@@ -198,8 +197,8 @@ def _overview(summary: dict[str, Any]) -> Section:
         "Result",
         (
             Text(
-                "One policy, trained here from pixels, proprioception and words, tried on placements it never "
-                "saw, beside the scripted expert it learned from and a policy that moves at random."
+                "One policy, trained here from pixels, proprioception and words, tried on placements it "
+                "never saw, beside the scripted expert it learned from and a policy that moves at random."
             ),
             Table(("", *tasks, "rate"), rows, "successes / trials"),
             Table(("stage", "time"), (*times, ("all", f"{summary['seconds']:.0f} s")), summary["machine"]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -73,12 +73,13 @@ def _film_one(clip: Clip) -> None:
 
         torch.set_num_threads(config.threads)
     cameras = (*arm_cameras(clip.arm), FILM_CAMERAS[config.sim])
-    env = _Filmed(open_env(config.sim, config.tasks, cameras, config.render))
+    filmed = _Filmed(open_env(config.sim, config.tasks, cameras, config.render))
+    env = cast(SimEnv, filmed)  # all that it does not do itself, the environment inside does
     trials = trials_of(clip.arm, config, clip.task, clip.index, clip.index + 1)
     options = RolloutConfig(execute=config.execute, max_steps=config.max_steps)
     for _ in rollout(env, make_policy(clip.arm, env), trials, options):
         pass
-    write_mp4(Path(clip.path), env.frames, FRAME_RATE)
+    write_mp4(Path(clip.path), filmed.frames, FRAME_RATE)
 
 
 class _Filmed:

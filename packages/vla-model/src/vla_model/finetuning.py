@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vla_data.charts import Line
+from vla_data.charts import Line, LineChart
 from vla_data.config import to_dict
 from vla_data.errors import ConfigError
 from vla_data.fit import FitConfig, FitResult, fit
 from vla_data.normalize import Normalizer, NormStats
 from vla_data.protocols import ActionCodec, EpisodeSource, OnProgress, no_progress
-from vla_data.report import LineChart, Section, Table
+from vla_data.report import Section, Table
 from vla_data.types import CameraInput, Episode, InputSpec
 from vla_model.checkpoint import PolicyRecord, PolicyStats, save_checkpoint
 from vla_model.policies.compact import CompactConfig, CompactNetwork, CompactShapes

@@ -61,10 +61,9 @@ class ImageEncoder(nn.Module):
         self.convolutions = nn.ModuleList(
             [stem, *(nn.Conv2d(c, c, 3, padding=1) for _ in range(config.layers))]
         )
-        self.film = nn.ModuleList(
-            nn.Linear(config.condition_dim, 2 * c) for _ in self.convolutions if config.condition_dim
-        )
-        for layer in self.film:  # starts as the identity
+        film = [nn.Linear(config.condition_dim, 2 * c) for _ in self.convolutions if config.condition_dim]
+        self.film = nn.ModuleList(film)
+        for layer in film:  # starts as the identity
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.temperature = nn.Parameter(torch.ones(c))
