@@ -61,7 +61,7 @@ def test_each_stage_ends_with_its_last_state_once(clock):
     assert stream.getvalue().splitlines() == [
         "generate: 0/2 episodes (0%)",
         "generate: 2/2 episodes (100%)",
-        "fit: 0 steps, starting",
+        "fit: starting",
     ]
 
 
@@ -84,5 +84,9 @@ def test_bars_on_a_terminal(monkeypatch):
     with progress() as on_progress:
         on_progress(Progress("fit", 0, 10))
         on_progress(Progress("fit", 10, 10, metrics={"loss": 0.25}))
+        on_progress(Progress("codec", 0, None, message="starting"))
+        on_progress(Progress("a stage", 1, 10, metrics={f"a long metric {i}": i for i in range(30)}))
     assert "10/10 steps (100%)" in terminal.getvalue()
+    assert "codec: starting" in terminal.getvalue()
+    assert terminal.getvalue().count("━") >= 24
     assert "loss 0.25" in terminal.getvalue()

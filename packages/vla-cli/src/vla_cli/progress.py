@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vla_data.protocols import OnProgress, Progress
 
 LINE_SECONDS = 10.0
+BAR_WIDTH = 24
 
 
 @contextmanager
@@ -45,6 +46,8 @@ class Rate:
     def describe(self, progress: Progress, now: float) -> str:
         """Such as "1,200/2,300 steps (52%), 14 steps/s, 1m20s left, loss 0.02"."""
         done, total, unit = progress.done, progress.total, progress.unit
+        if is_heading(progress):
+            return progress.message
         parts = [f"{done:,.0f} {unit}"]
         if total:
             parts = [f"{done:,.0f}/{total:,.0f} {unit} ({100 * done / total:.0f}%)"]
@@ -96,7 +99,7 @@ class _Bars:
 
         columns = (
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=BAR_WIDTH),
             TextColumn("{task.fields[words]}", markup=False),
         )
         colours = "auto" if colour_wanted(sys.stderr) else None
@@ -113,11 +116,15 @@ class _Bars:
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
+        if is_heading(progress):
+            self.live.console.print(f"{progress.stage}: {progress.message}", style="bold", markup=False)
+            return
         if progress.stage not in self.stages:
             task = self.live.add_task(progress.stage, words="")
             self.stages[progress.stage] = (task, Rate(progress.done, now))
         task, rate = self.stages[progress.stage]
-        words = rate.describe(progress, now)
+        room = self.live.console.width - BAR_WIDTH - max(map(len, self.stages)) - 4
+        words = rate.describe(progress, now)[:room]
         self.live.update(task, completed=progress.done, total=progress.total, words=words)
 
 
@@ -129,6 +136,11 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02d}s"
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def is_heading(progress: Progress) -> bool:
+    """Whether this only says that something begins."""
+    return progress.total is None and progress.done == 0 and bool(progress.message)
 
 
 def _extras(progress: Progress) -> list[str]:
