@@ -1,0 +1,50 @@
+"""What every codec asks of its input, and the errors when it is something else."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vla_data.errors import DataError
+from vla_data.types import ActionSpec
+
+
+def check_chunks(chunks: np.ndarray, horizon: int, spec: ActionSpec, codec: str) -> None:
+    """Raise DataError unless `chunks` is a finite [N, horizon, action_dim]."""
+    if chunks.ndim != 3 or chunks.shape[1:] != (horizon, spec.dim):
+        raise DataError(
+            "chunks of another shape than the codec's",
+            where=codec,
+            expected=f"[N, {horizon}, {spec.dim}] ({', '.join(d.name for d in spec.dims)})",
+            got=f"{list(chunks.shape)}",
+            next_step="cut them with vla_data.chunks.chunk_actions(action, codec.action_horizon)",
+        )
+    finite = np.isfinite(chunks).all(axis=(1, 2))
+    if not finite.all():
+        bad = int(np.argmin(finite))
+        raise DataError(
+            "a chunk holds NaN or infinity",
+            where=f"{codec}, chunk {bad} of {len(chunks)}",
+            expected="finite actions",
+            got=f"{int((~finite).sum())} such chunks",
+        )
+
+
+def check_codes(codes: np.ndarray, widths: range, vocab_size: int, codec: str) -> None:
+    """Raise DataError unless `codes` is an integer [N, one of `widths`] in [0, vocab_size)."""
+    if codes.ndim != 2 or codes.shape[1] not in widths or not np.issubdtype(codes.dtype, np.integer):
+        span = f"{widths[0]}" if len(widths) == 1 else f"{widths[0]}…{widths[-1]}"
+        raise DataError(
+            "codes of another shape or type than the codec's",
+            where=codec,
+            expected=f"integers [N, {span}]",
+            got=f"{codes.dtype} {list(codes.shape)}",
+        )
+    outside = (codes < 0) | (codes >= vocab_size)
+    if outside.any():
+        row, column = (int(i) for i in np.argwhere(outside)[0])
+        raise DataError(
+            "a code is out of range",
+            where=f"{codec}, chunk {row}, position {column}",
+            expected=f"0 … {vocab_size - 1}",
+            got=str(int(codes[row, column])),
+        )
