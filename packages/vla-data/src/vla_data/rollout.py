@@ -16,17 +16,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vla_data.errors import ConfigError, SpecMismatchError, VlaError
+from vla_data.errors import ConfigError
 from vla_data.protocols import Policy, SimEnv
 from vla_data.recording import Recorder
-from vla_data.types import ActionChunk, Episode, InputSpec, Observation, ObservationWindow, StepResult, Trial
+from vla_data.rollout_checks import BadActionError, checked_chunks, require_match
+from vla_data.types import Episode, InputSpec, Observation, ObservationWindow, StepResult, Trial
 
 NOISE_STREAM = 1
 POLICY_STREAM = 2
-
-
-class BadActionError(VlaError):
-    """A policy answered with something that is not a chunk of finite actions of the robot."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +113,8 @@ def rollout(
         SpecMismatchError: environment and policy disagree on actions, states or cameras.
         BadActionError: the policy answered with a wrong shape or a number that is not finite.
     """
-    loop = _Loop(env, policy, config or RolloutConfig())
-    loop.check()
-    return loop.run(list(trials))
+    require_match(env, policy.input_spec)
+    return _Loop(env, policy, config or RolloutConfig()).run(list(trials))
 
 
 class _Loop:
@@ -129,29 +125,6 @@ class _Loop:
         names = {camera.name for camera in self.spec.cameras}
         self.wanted = names
         self.depth_wanted = {camera.name for camera in self.spec.cameras if camera.depth}
-
-    def check(self) -> None:
-        """Compare what the environment gives with what the policy needs."""
-        robot = self.env.robot
-        self.spec.robot.action.require_same(robot.action, "the policy's actions against the environment's")
-        if self.spec.robot.state != robot.state:
-            raise SpecMismatchError(
-                "policy and environment disagree on the state",
-                where="rollout",
-                expected=", ".join(d.name for d in self.spec.robot.state) or "no state",
-                got=", ".join(d.name for d in robot.state) or "no state",
-                next_step="run the policy on the robot it was trained for",
-            )
-        sizes = {camera.name: (camera.height, camera.width) for camera in self.env.cameras}
-        for camera in self.spec.cameras:
-            if sizes.get(camera.name) != (camera.height, camera.width):
-                raise SpecMismatchError(
-                    "the environment does not show what the policy looks at",
-                    where=f"camera {camera.name}",
-                    expected=f"{camera.height} × {camera.width} pixels",
-                    got=f"cameras {sizes}",
-                    next_step="give SimConfig a CameraView of that name and size",
-                )
 
     def run(self, trials: list[Trial]) -> Iterator[Rollout]:
         """The loop: refill, look, think, act."""
@@ -223,18 +196,12 @@ class _Loop:
         start = time.perf_counter()
         chunks = self.policy.infer(windows)
         share = (time.perf_counter() - start) / len(slots)
-        if len(chunks) != len(slots):
-            raise BadActionError(
-                "a policy gave another number of chunks than it was given windows",
-                where=type(self.policy).__name__,
-                expected=str(len(slots)),
-                got=str(len(chunks)),
-            )
+        trials = [self.runs[slot].trial for slot in slots]
+        checked = checked_chunks(type(self.policy).__name__, chunks, self.spec, trials)
         spec = self.env.robot.action
-        for slot, chunk in zip(slots, chunks, strict=True):
+        for slot, actions in zip(slots, checked, strict=True):
             run = self.runs[slot]
-            actions = self._checked(chunk, run.trial)[: self.config.execute]
-            run.queue.extend(np.clip(actions, spec.low, spec.high))
+            run.queue.extend(np.clip(actions[: self.config.execute], spec.low, spec.high))
             run.inference_seconds += share
             run.inferences += 1
 
@@ -248,23 +215,6 @@ class _Loop:
         if known:
             actions[-len(known) :] = known
         return ObservationWindow(observations, actions, slot)
-
-    def _checked(self, chunk: ActionChunk, trial: Trial) -> np.ndarray:
-        actions = np.asarray(chunk.actions)
-        expected = (self.spec.action_horizon, self.env.robot.action.dim)
-        if actions.shape != expected or not np.issubdtype(actions.dtype, np.floating):
-            problem, got = "a chunk of the wrong shape", f"{actions.shape} of {actions.dtype}"
-        elif not np.isfinite(actions).all():
-            row, column = np.argwhere(~np.isfinite(actions))[0]
-            problem, got = "an action that is not finite", f"{actions[row, column]} at [{row}, {column}]"
-        else:
-            return actions.astype(np.float32)
-        raise BadActionError(
-            f"a policy gave {problem}",
-            where=f"{type(self.policy).__name__}, task {trial.task}, seed {trial.seed}",
-            expected=f"finite floats {expected}",
-            got=got,
-        )
 
     def _act(self) -> list[Rollout]:
         slots = list(self.runs)
@@ -318,3 +268,6 @@ def _result(run: _Run) -> Rollout:
 def _stream(seed: int, stream: int) -> int:
     """A seed for one use of a trial's seed, unlike those of its other uses."""
     return int(np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0] >> 1)
+
+
+__all__ = ["BadActionError", "Rollout", "RolloutConfig", "rollout"]

@@ -16,9 +16,9 @@ def thinned_meshes(model: Any, cells: int | None) -> Iterator[None]:
     """Inside, meshes of `model` with many faces have fewer; afterwards they are as before.
 
     Vertices that fall in one cell of a grid (`cells` along the mesh's longest side; None: leave the meshes
-    alone) become one (Rossignac and
-    Borrel 1993, "Multi-resolution 3D approximations for rendering complex scenes"); faces that lose their
-    area go. Contact geometry is the convex hull made at compile time and is not touched.
+    alone) become one, and faces that lose their area go (Rossignac and Borrel 1993, "Multi-resolution 3D
+    approximations for rendering complex scenes"). Contact geometry is the convex hull made at compile time
+    and is not touched.
     """
     names = ("mesh_face", "mesh_facenormal", "mesh_facetexcoord", "mesh_facenum")
     before = {name: getattr(model, name).copy() for name in names}
