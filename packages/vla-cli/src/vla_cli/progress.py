@@ -91,20 +91,21 @@ class PlainLines:
 
 
 class _Bars:
-    """One live bar a stage; finished bars stay on the screen."""
+    """One live bar a stage; finished bars stay on the screen, under their heading."""
 
     def __init__(self) -> None:
         from rich.console import Console
+
+        colours = "auto" if colour_wanted(sys.stderr) else None
+        self.console = Console(file=sys.stderr, color_system=colours, highlight=False)
+        self._begin()
+
+    def _begin(self) -> None:
         from rich.progress import BarColumn, Progress, TextColumn
 
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=BAR_WIDTH),
-            TextColumn("{task.fields[words]}", markup=False),
-        )
-        colours = "auto" if colour_wanted(sys.stderr) else None
-        console = Console(file=sys.stderr, color_system=colours, highlight=False)
-        self.live = Progress(*columns, console=console, redirect_stdout=False)
+        name, words = "{task.description}", "{task.fields[words]}"
+        columns = (TextColumn(name, markup=False), BarColumn(BAR_WIDTH), TextColumn(words, markup=False))
+        self.live = Progress(*columns, console=self.console, redirect_stdout=False)
         self.stages: dict[str, tuple[Any, Rate]] = {}
 
     def __enter__(self) -> _Bars:
@@ -117,13 +118,16 @@ class _Bars:
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
         if is_heading(progress):
-            self.live.console.print(f"{progress.stage}: {progress.message}", style="bold", markup=False)
+            self.live.stop()
+            self.console.print(f"{progress.stage}: {progress.message}", style="bold", markup=False)
+            self._begin()
+            self.live.start()
             return
         if progress.stage not in self.stages:
             task = self.live.add_task(progress.stage, words="")
             self.stages[progress.stage] = (task, Rate(progress.done, now))
         task, rate = self.stages[progress.stage]
-        room = self.live.console.width - BAR_WIDTH - max(map(len, self.stages)) - 4
+        room = self.console.width - BAR_WIDTH - max(map(len, self.stages)) - 4
         words = rate.describe(progress, now)[:room]
         self.live.update(task, completed=progress.done, total=progress.total, words=words)
 
