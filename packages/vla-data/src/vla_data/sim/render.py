@@ -45,8 +45,8 @@ class Picture(NamedTuple):
 def shared_context() -> Any:
     """This process's one OpenGL context, made on first use and current on return."""
     if os.getpid() not in _shared:
-        made = _shared[os.getpid()] = gl.gl_context(gl.use_backend(), 16, 16)
-        atexit.register(made.free)  # before Python takes the OpenGL modules apart
+        _shared[os.getpid()] = gl.gl_context(gl.use_backend(), 16, 16)
+        atexit.register(_shared.clear)  # freed before Python takes the OpenGL modules apart
     context = _shared[os.getpid()]
     context.make_current()
     return context
