@@ -1,5 +1,6 @@
 """Run by test_fit_resume.py in a process of its own: trains, is killed at given moments, trains on.
 
+It also sees to it that training never imports TensorFlow, which would take MuJoCo's renderer down with it.
 Lightning is imported once; every attempt is a fork of this otherwise idle process. Prints one line a case:
 how its two attempts ended, as signal or exit status.
 """
@@ -90,7 +91,11 @@ def main(root: Path) -> None:
                 arm()
             train(directory, on_progress, weights)
 
-        print(name, attempt(first), attempt(lambda: train(directory, never, weights)), flush=True)
+        def second() -> None:
+            train(directory, never, weights)
+            assert not {"tensorflow", "torch.utils.tensorboard"} & set(sys.modules)
+
+        print(name, attempt(first), attempt(second), flush=True)
 
     for step in (1, 7, 12):
         case(f"step{step}", None, at_step(step))

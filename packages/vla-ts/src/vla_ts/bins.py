@@ -72,7 +72,7 @@ class UniformBinsCodec:
         check_chunks(chunks, self._horizon, self._spec, KIND)
         width = np.where(self._width > 0, self._width, 1)
         codes = np.floor((chunks - self._low) / width).clip(0, self._bins - 1)
-        return codes.reshape(len(chunks), -1).astype(np.int64)
+        return codes.reshape(len(chunks), self.tokens_per_chunk).astype(np.int64)
 
     def decode(self, codes: Int64[np.ndarray, "n tokens"]) -> Float32[np.ndarray, "n horizon dim"]:
         """Codes to chunks within the spec's limits. Raises DataError on codes out of range."""

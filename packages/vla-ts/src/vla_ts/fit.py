@@ -38,7 +38,7 @@ class FitVqvaeConfig:
     decoder_hidden: tuple[int, ...] = (256, 256)
     norm: NormMode = "gaussian"
     commitment: float = 0.25
-    codebook_decay: float = 0.98
+    codebook_decay: float = 0.99
     holdout: float = 0.1
     bins: int = 256
     fit: FitConfig = field(default_factory=FitConfig)
@@ -55,7 +55,7 @@ class FitVqvaeConfig:
 def _default() -> FitVqvaeConfig:
     return FitVqvaeConfig(
         fit=FitConfig(
-            steps=2000,
+            steps=1500,
             batch_size=512,
             learning_rate=3e-3,
             weight_decay=1e-4,

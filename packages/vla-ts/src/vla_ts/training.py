@@ -25,13 +25,12 @@ from vla_ts.vqvae import ChunkNetwork, NetworkShape, VqVaeCodec
 
 FIRST_BATCH = 4096  # the codebooks start as the k-means centres of the first batch
 DEAD_SHARE = 0.1  # a code used less than this share of the average is replaced
-Array = np.ndarray
 
 
 class ChunkTable:
     """Every chunk of some episodes, without holding each action `horizon` times."""
 
-    def __init__(self, actions: list[Float32[Array, "time dim"]], horizon: int) -> None:
+    def __init__(self, actions: list[np.ndarray], horizon: int) -> None:
         padded = [pad_actions(a, horizon) for a in actions]
         begins = np.cumsum([0, *(len(p) for p in padded[:-1])])
         self.rows = np.concatenate(padded)
@@ -41,7 +40,7 @@ class ChunkTable:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def chunks(self, index: np.ndarray) -> Float32[Array, "n horizon dim"]:
+    def chunks(self, index: np.ndarray) -> Float32[np.ndarray, "n horizon dim"]:
         """The chunks at these places."""
         return self.rows[self.starts[index][:, None] + self.offsets]
 
@@ -110,7 +109,7 @@ def train_codec(
     return describe(qualities, codec, measured[0], result, (len(learnt), len(held_out)))
 
 
-def read_actions(source: EpisodeSource, on_progress: OnProgress) -> list[Float32[Array, "time dim"]]:
+def read_actions(source: EpisodeSource, on_progress: OnProgress) -> list[np.ndarray]:
     """The actions of every episode, decoding no image where the source can do without."""
     read = getattr(source, "read_series", source.__getitem__)
     width = source.robot.action.dim
@@ -135,7 +134,7 @@ def read_actions(source: EpisodeSource, on_progress: OnProgress) -> list[Float32
     return actions
 
 
-def split(actions: list[Array], share: float, seed: int) -> tuple[list[Array], list[Array]]:
+def split(actions: list[np.ndarray], share: float, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Whole episodes to learn from and to measure on; one at least of each where there are two."""
     count = min(len(actions) - 1, max(1, round(share * len(actions)))) if share > 0 else 0
     order = np.random.default_rng(seed).permutation(len(actions))
@@ -145,7 +144,7 @@ def split(actions: list[Array], share: float, seed: int) -> tuple[list[Array], l
 
 def _train(
     source: EpisodeSource,
-    actions: list[Array],
+    actions: list[np.ndarray],
     stats: NormStats,
     config: FitVqvaeConfig,
     out: Path,

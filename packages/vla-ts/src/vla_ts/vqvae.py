@@ -174,7 +174,7 @@ class VqVaeCodec:
     def encode(self, chunks: Float32[np.ndarray, "n horizon dim"]) -> Int64[np.ndarray, "n tokens"]:
         """Chunks to codes [N, levels]. Raises DataError on another shape, NaN or infinity."""
         check_chunks(chunks, self.action_horizon, self._spec, KIND)
-        x_ND = self._normalizer.normalize(chunks).reshape(len(chunks), -1)
+        x_ND = self._normalizer.normalize(chunks).reshape(len(chunks), self._shape.latent)
         parts = [self._network.encode(x.to(self._device)).cpu() for x in torch.from_numpy(x_ND).split(BATCH)]
         return torch.cat(parts).numpy()
 
@@ -182,9 +182,9 @@ class VqVaeCodec:
     def decode(self, codes: Int64[np.ndarray, "n tokens"]) -> Float32[np.ndarray, "n horizon dim"]:
         """Codes [N, 1 … levels] to chunks within the spec's limits. Raises DataError on bad codes."""
         check_codes(codes, range(1, self.levels + 1), self.codebook_size, KIND)
-        rows = torch.from_numpy(np.ascontiguousarray(codes, np.int64)).split(BATCH)
+        rows = torch.from_numpy(np.array(codes, np.int64)).split(BATCH)
         x_ND = torch.cat([self._network.decode(c.to(self._device)).cpu() for c in rows]).numpy()
-        chunks = self._normalizer.denormalize(x_ND.reshape(-1, self.action_horizon, self._spec.dim))
+        chunks = self._normalizer.denormalize(x_ND.reshape(len(codes), self.action_horizon, self._spec.dim))
         return chunks.clip(self._spec.low, self._spec.high)
 
     def save(self, directory: Path) -> None:

@@ -58,6 +58,9 @@ class TrainingModule(pl.LightningModule):
         optimizer = StepAdamW(
             [g for g in groups if g["params"]], config.learning_rate, config.betas, fused=True
         )
+        # "Unscales gradients itself" is true of fused optimisers under a loss scaler, which bfloat16 has not;
+        # left standing it would make Lightning refuse to clip.
+        optimizer._step_supports_amp_scaling = False
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: config.rate_at(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
