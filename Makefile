@@ -3,7 +3,8 @@
 .PHONY: help setup quickstart test test-slow lint bench build clean
 
 BIN := .venv/bin
-PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
+# A worker that crashes ends the run: a new one in its place may wait forever.
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile --max-worker-restart 0
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile

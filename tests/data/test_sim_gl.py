@@ -71,3 +71,33 @@ def test_a_crash_of_the_driver_is_a_reason_and_not_a_crash(monkeypatch: pytest.M
 
     monkeypatch.setattr(subprocess, "run", killed)
     assert gl.probe("egl") == "the process was killed by signal 11"
+
+
+DRAW_THEN_TRAIN = """
+import os
+from vla_data.sim import make_env
+from vla_data.types import Trial
+env = make_env("metaworld", ["reach"])
+env.reset([0], [Trial("reach", 0, "reach")])
+env.observe([0])
+import torch
+torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
+print("trained", flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("backend", gl.BACKENDS)
+def test_a_process_that_has_drawn_can_still_train(backend: str) -> None:
+    """Torch's optimizers import triton, whose LLVM and Mesa's must not meet in the wrong order."""
+    reason = gl.probe(backend)
+    if reason is not None:
+        pytest.skip(f"{backend} does not draw here: {reason}")
+    done = subprocess.run(
+        [sys.executable, "-c", DRAW_THEN_TRAIN],
+        env=os.environ | {"MUJOCO_GL": backend},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.stdout.strip() == "trained", (done.returncode, done.stderr)

@@ -4,16 +4,20 @@ Notable features:
 - an existing MUJOCO_GL is respected; else EGL (a GPU, or Mesa's llvmpipe) where it draws, else OSMesa
 - a back end is tried in a process of its own: a broken driver can abort instead of raising
 - "it draws" means that a lit scene was rendered and its pixels looked at
+- training and drawing live in one process, in either order (`load_triton_first`)
 
 `python -m vla_data.sim.gl` prints the back end and exits 0, or says in one line why nothing works.
 """
 
 from __future__ import annotations
 
+import ctypes
 import importlib
+import importlib.util
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from vla_data.errors import MissingDependencyError, SimError
@@ -37,6 +41,7 @@ def use_backend() -> str:
         SimError: MUJOCO_GL names a back end that cannot draw off-screen.
         MissingDependencyError: no back end draws on this machine.
     """
+    load_triton_first()
     named = os.environ.get("MUJOCO_GL", "").strip().lower()
     if named:
         if named not in BACKENDS:
@@ -60,6 +65,24 @@ def use_backend() -> str:
         where="; ".join(reasons),
         next_step=INSTALL,
     )
+
+
+def load_triton_first() -> None:
+    """Load the library of triton, where it is installed, before Mesa brings its LLVM into the process.
+
+    Both hold an LLVM. Whichever is loaded second binds to the first one's symbols; Mesa bears that, triton
+    does not: importing it (as torch's optimizers do) after a picture was drawn is a segmentation fault.
+    Loading the library alone takes about 30 ms. To be called before MuJoCo is imported, which with OSMesa
+    loads Mesa at once; where Mesa is loaded already this does nothing, since it would crash.
+    """
+    maps = Path("/proc/self/maps")
+    if not maps.is_file() or "libLLVM" in maps.read_text():
+        return
+    spec = importlib.util.find_spec("triton")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        library = os.path.join(folder, "_C", "libtriton.so")
+        if os.path.isfile(library):
+            ctypes.CDLL(library)
 
 
 def probe(backend: str) -> str | None:

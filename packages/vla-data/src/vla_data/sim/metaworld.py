@@ -25,6 +25,7 @@ from jaxtyping import Float32
 
 from vla_data.errors import MissingDependencyError, SimError
 from vla_data.registry import lookup
+from vla_data.sim import gl
 from vla_data.sim.cameras import describe, require_cameras
 from vla_data.sim.config import CameraView, SimConfig
 from vla_data.sim.looking import Looker
@@ -234,6 +235,7 @@ class MetaWorldExpert:
 
 def _environment_classes() -> Mapping[str, type]:
     try:
+        gl.load_triton_first()  # this imports MuJoCo
         return importlib.import_module("metaworld.env_dict").ALL_V3_ENVIRONMENTS
     except ImportError as error:
         raise MissingDependencyError(
