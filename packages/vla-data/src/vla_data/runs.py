@@ -21,7 +21,7 @@ from typing import Any
 from vla_data.config import config_hash, from_dict, to_dict
 from vla_data.errors import CheckpointError, ConfigError, DataError
 from vla_data.files import read_json, sha256_file, write_json
-from vla_data.report import Section, load_sections, save_sections
+from vla_data.report import SECTIONS, Section, load_sections, save_sections
 
 MANIFEST = "manifest.json"
 PACKAGES = ("vla-data", "vla-vision", "vla-ts", "vla-model", "vla-cli", "numpy", "torch", "mujoco")
@@ -62,9 +62,12 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """Identity of the content: config, inputs and outputs, not when or where it was made."""
+        """Identity of the content: config, inputs and outputs, not when, where or how fast it was made.
+
+        The page's sections are left out: they hold timings.
+        """
         parts = {"stage": self.stage, "config": self.config, "inputs": self.inputs}
-        parts["outputs"] = {k: v.sha256 for k, v in self.outputs.items()}
+        parts["outputs"] = {k: v.sha256 for k, v in self.outputs.items() if k != SECTIONS}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def save(self, directory: Path) -> None:

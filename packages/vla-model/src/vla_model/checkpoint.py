@@ -59,7 +59,10 @@ class PolicyRecord:
 def save_checkpoint(
     directory: Path, module: Any, record: PolicyRecord, stats: PolicyStats, codec: Path | None
 ) -> None:
-    """Write a checkpoint; it appears under `directory` only when whole."""
+    """Write a checkpoint; it appears under `directory` only when whole.
+
+    `codec` is a codec's directory, or the run directory of its fitting that holds it.
+    """
     from vla_data.fit import save_weights
 
     with atomic_directory(directory) as part:
@@ -67,7 +70,7 @@ def save_checkpoint(
         write_json(part / CONFIG, to_dict(record))
         write_json(part / STATS, to_dict(stats))
         if codec is not None:
-            shutil.copytree(codec, part / CODEC)
+            shutil.copytree(codec / CODEC if (codec / CODEC).is_dir() else codec, part / CODEC)
         make_manifest(part, "checkpoint", to_dict(record)).save(part)
 
 

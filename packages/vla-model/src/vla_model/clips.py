@@ -19,7 +19,16 @@ from vla_data.rollout import RolloutConfig, rollout
 from vla_data.sim import CameraView
 from vla_data.types import Image, StepResult
 from vla_data.video import write_mp4
-from vla_model.evaluate import Arm, EvalConfig, EvalResult, arm_cameras, make_policy, open_env, trials_of
+from vla_model.evaluate import (
+    UNTRAINED,
+    Arm,
+    EvalConfig,
+    EvalResult,
+    arm_cameras,
+    make_policy,
+    open_env,
+    trials_of,
+)
 
 FILM = "film"
 FILM_CAMERAS = {
@@ -46,7 +55,7 @@ def choose_clips(arms: Sequence[Arm], config: EvalConfig, result: EvalResult, ou
     """The first success and the first failure of each task, for every arm that is a trained policy."""
     clips = []
     for arm in arms:
-        if arm.policy in ("expert", "random"):
+        if arm.policy in UNTRAINED:
             continue
         for task in config.tasks:
             for success in (True, False):
@@ -68,7 +77,7 @@ def film(clips: Sequence[Clip], *, workers: int | None = None, on_progress: OnPr
 
 def _film_one(clip: Clip) -> None:
     config = clip.config
-    if clip.arm.policy not in ("expert", "random"):
+    if clip.arm.policy not in UNTRAINED:
         import torch
 
         torch.set_num_threads(config.threads)

@@ -21,12 +21,13 @@ from vla_data.files import read_json, write_json
 from vla_data.pool import map_units
 from vla_data.protocols import OnProgress, Policy, Progress, SimEnv, no_progress
 from vla_data.rollout import RolloutConfig, rollout
-from vla_data.sim import CameraView, SimConfig, instructions, make_env, make_expert
+from vla_data.sim import CameraView, SimConfig, gl, instructions, make_env, make_expert
 from vla_data.sim.placements import placement_seed
 from vla_data.types import Trial
 from vla_model.statistics import wilson_interval
 
 Wording = Literal["train", "unseen", "permuted"]
+UNTRAINED = ("expert", "random")
 BLOCK = 5  # trials a work unit: small enough to resume and balance, large enough to amortise a reset
 
 
@@ -163,10 +164,11 @@ def evaluate(
     waiting = [u for u in units if not Path(u.path).is_file()]
     done = sum(u.stop - u.start for u in units) - sum(u.stop - u.start for u in waiting)
     total = sum(u.stop - u.start for u in units)
-    successes = 0
     on_progress(Progress("evaluate", done, total, "trials"))
-    for unit, won in map_units(_run_unit, waiting, workers):
-        done, successes = done + unit.stop - unit.start, successes + won
+    if any(unit.arm.policy not in UNTRAINED for unit in waiting):
+        gl.use_backend()  # once here, so that the workers inherit the answer
+    for unit, _ in map_units(_run_unit, waiting, workers):
+        done += unit.stop - unit.start
         on_progress(Progress("evaluate", done, total, "trials", message=f"{unit.arm.name}: {unit.task}"))
     result = _collect(arms, config, units)
     write_json(out / "results.json", {"config": to_dict(config), "table": to_dict(result.table)})
@@ -204,7 +206,7 @@ def make_policy(arm: Arm, env: SimEnv) -> Policy:
 
 def arm_cameras(arm: Arm) -> tuple[CameraView, ...]:
     """The cameras an arm looks through; scripted and random arms look through none."""
-    if arm.policy in ("expert", "random"):
+    if arm.policy in UNTRAINED:
         return ()
     cameras = _checkpoint(arm.policy).input_spec.cameras
     return tuple(CameraView(c.name, c.name, c.height, c.width) for c in cameras)
@@ -235,7 +237,7 @@ def _units(arm: Arm, config: EvalConfig, out: Path) -> list[_Unit]:
 def _run_unit(unit: _Unit) -> int:
     """Run a block of trials in a worker and keep its records; the number of successes."""
     config = unit.config
-    if unit.arm.policy not in ("expert", "random"):
+    if unit.arm.policy not in UNTRAINED:
         import torch
 
         torch.set_num_threads(config.threads)
