@@ -85,6 +85,7 @@ def test_what_is_written_is_what_the_peer_writes():
     tree = parse_feature(node, "here")
     assert to_json(tree) == node
     assert parse_feature(to_json(tree), "here") == tree
+    assert json.dumps(to_json(tree)) == json.dumps(to_json(tree), sort_keys=True)  # the same in every process
 
 
 def test_the_real_data_sets_tree_is_read(shared: Path):

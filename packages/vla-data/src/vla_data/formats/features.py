@@ -11,6 +11,7 @@ tensorflow-datasets, so that it is right by construction; those do not import Te
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -144,10 +145,11 @@ def leaves(tree: Feature, prefix: str = "", rank: int = 0) -> Iterator[tuple[str
 
 
 def to_json(tree: Feature) -> dict[str, Any]:
-    """The tree as tensorflow-datasets itself writes it."""
+    """The tree as tensorflow-datasets itself writes it, keys in order: the maps of a message have none."""
     from google.protobuf import json_format
 
-    return json_format.MessageToDict(_to_tfds(tree).to_proto())
+    tree_json = json_format.MessageToDict(_to_tfds(tree).to_proto())
+    return json.loads(json.dumps(tree_json, sort_keys=True))
 
 
 def _to_tfds(tree: Feature) -> Any:
