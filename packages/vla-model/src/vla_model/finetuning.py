@@ -48,7 +48,7 @@ class FinetuneConfig:
 def _default() -> FinetuneConfig:
     return FinetuneConfig(
         fit=FitConfig(
-            steps=2400,
+            steps=5000,
             batch_size=64,
             learning_rate=1e-3,
             weight_decay=1e-4,
@@ -56,7 +56,7 @@ def _default() -> FinetuneConfig:
             schedule="cosine",
             gradient_clip=1.0,
             ema_decay=0.998,
-            checkpoint_every=400,
+            checkpoint_every=500,
         )
     )
 
