@@ -252,3 +252,13 @@ def test_versions_of_absent_packages_are_left_out():
     versions = installed_versions()
     assert "numpy" in versions
     assert all(versions.values())
+
+
+def test_a_directory_with_somebodys_files_is_left_alone(tmp_path: Path):
+    (tmp_path / "photo.jpg").write_bytes(b"mine")
+    work = Work(tmp_path)
+    with pytest.raises(DataError, match="files of something else") as error:
+        run_stage(stage(tmp_path, work))
+    assert "photo.jpg" in str(error.value)
+    assert work.calls == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["photo.jpg"]

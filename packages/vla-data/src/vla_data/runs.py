@@ -222,6 +222,7 @@ def _finished(stage: Stage, inputs: dict[str, str]) -> Manifest | None:
 def _earlier_attempts(stage: Stage, identity: dict[str, Any]) -> float:
     path = stage.directory / ".attempt.json"
     if not path.exists():
+        _require_own(stage)
         write_json(path, identity | {"seconds": 0.0})
         return 0.0
     earlier = read_json(path)
@@ -232,6 +233,19 @@ def _earlier_attempts(stage: Stage, identity: dict[str, Any]) -> float:
             next_step=f"choose another --out, or remove the directory to start over: rm -r {stage.directory}",
         )
     return float(earlier["seconds"])
+
+
+def _require_own(stage: Stage) -> None:
+    """A manifest lists every file of its directory, so a stage does not move in with somebody's files."""
+    foreign = sorted(p.name for p in stage.directory.iterdir() if not p.name.startswith("."))
+    if foreign:
+        raise DataError(
+            f"the directory for stage {stage.name!r} holds files of something else",
+            where=str(stage.directory),
+            expected="an empty or new directory, or one of this stage",
+            got=", ".join(foreign[:4]) + (", …" if len(foreign) > 4 else ""),
+            next_step="choose another --out",
+        )
 
 
 def load_run_sections(run: Path) -> list[Section]:
