@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 COLOURS = 6  # --c0 … --c5 of the page's style
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 30, 42
+LEFT, RIGHT, TOP, BOTTOM = 56, 22, 30, 42
 SMALLEST_SPAN = 1e-300  # below it a step between ticks is no longer a normal number
 
 

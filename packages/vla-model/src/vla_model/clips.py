@@ -61,7 +61,7 @@ def choose_clips(arms: Sequence[Arm], config: EvalConfig, result: EvalResult, ou
             for success in (True, False):
                 records = [r for r in result.records[arm.name] if r.task == task and r.success == success]
                 if records:
-                    name = f"{arm.name}-{task}-{'success' if success else 'failure'}.mp4"
+                    name = f"{arm.slug}-{task}-{'success' if success else 'failure'}.mp4"
                     path = str(out / "clips" / name)
                     first = records[0]
                     clips.append(Clip(arm, config, task, first.index, success, first.instruction, path))

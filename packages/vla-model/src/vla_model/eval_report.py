@@ -13,7 +13,8 @@ from vla_data.charts import BarChart, Bars
 from vla_data.protocols import OnProgress, Policy, no_progress
 from vla_data.report import Gallery, Media, Section, Table, Text
 from vla_model.clips import Clip, choose_clips, film
-from vla_model.evaluate import Arm, EvalConfig, EvalResult, TaskResult, evaluate
+from vla_model.evaluate import UNTRAINED, Arm, EvalConfig, EvalResult, TaskResult, evaluate
+from vla_model.policies.registry import load_policy
 
 LATENCY_CALLS = 100
 
@@ -30,7 +31,11 @@ def run_evaluation(
     result = evaluate(arms, config, out, workers=workers, on_progress=on_progress)
     clips = choose_clips(arms, config, result, out) if config.videos else []
     film(clips, workers=workers, on_progress=on_progress)
-    return summarise(arms, result), describe(arms, config, result, clips, out)
+    sections = describe(arms, config, result, clips, out)
+    trained = next((Path(a.policy) for a in arms if a.policy not in UNTRAINED), None)
+    if trained is not None:
+        sections.append(speed(trained, config))
+    return summarise(arms, result), sections
 
 
 def summarise(arms: Sequence[Arm], result: EvalResult) -> dict[str, Any]:
@@ -84,6 +89,23 @@ def protocol(arms: Sequence[Arm], config: EvalConfig) -> str:
         f"training by construction), cap {steps}, {config.execute} actions executed between looks, "
         f"{config.render} rendering. Told: {told}."
     )
+
+
+def speed(checkpoint: Path, config: EvalConfig) -> Section:
+    """How long the policy thinks, beside the time it has."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(config.threads)
+    policy = load_policy(checkpoint)
+    median, p99 = latency_ms(policy)
+    torch.set_num_threads(threads)
+    budget = 1000 * config.execute / policy.input_spec.robot.action.control_hz
+    said = (
+        f"One chunk takes {median:.1f} ms (median; 99th percentile {p99:.1f} ms) on this machine, "
+        f"torch threads: {config.threads}; {config.execute} actions of it last {budget:.0f} ms."
+    )
+    return Section("Speed", (Text(said),))
 
 
 def latency_ms(policy: Policy) -> tuple[float, float]:

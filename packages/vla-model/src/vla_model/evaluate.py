@@ -25,6 +25,7 @@ from vla_data.sim import CameraView, SimConfig, gl, instructions, make_env, make
 from vla_data.sim.placements import placement_seed
 from vla_data.types import Trial
 from vla_model.statistics import wilson_interval
+from vla_model.words import split_words
 
 Wording = Literal["train", "unseen", "permuted"]
 UNTRAINED = ("expert", "random")
@@ -45,6 +46,11 @@ class Arm:
     name: str
     policy: str
     wording: Wording = "train"
+
+    @property
+    def slug(self) -> str:
+        """The name as a part of file names."""
+        return "-".join(split_words(self.name))
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,7 @@ def evaluate(
         UnknownNameError: a task the simulator does not have.
         SpecMismatchError: a policy's action or cameras do not fit the simulator.
     """
-    if len({a.name for a in arms}) != len(arms) or not config.tasks:
+    if len({a.slug for a in arms}) != len(arms) or not config.tasks:
         raise ConfigError("arms need distinct names, and at least one task", where="evaluation")
     units = [u for arm in arms for u in _units(arm, config, out)]
     waiting = [u for u in units if not Path(u.path).is_file()]
@@ -229,7 +235,7 @@ def _units(arm: Arm, config: EvalConfig, out: Path) -> list[_Unit]:
     units = []
     for task in config.tasks:
         for start in range(0, config.trials, BLOCK):
-            path = out / "records" / arm.name / f"{task}-{start:04d}.json"
+            path = out / "records" / arm.slug / f"{task}-{start:04d}.json"
             units.append(_Unit(arm, config, task, start, min(start + BLOCK, config.trials), str(path)))
     return units
 

@@ -204,7 +204,8 @@ def _describe(
     network: CompactNetwork, table: SampleTable, result: FitResult, config: FinetuneConfig
 ) -> tuple[dict[str, Any], list[Section]]:
     parameters = sum(p.numel() for p in network.parameters())
-    last = {name: values[-1][1] for name, values in result.history.items() if values}
+    history = {name: values for name, values in result.history.items() if name != "learning_rate"}
+    last = {name: values[-1][1] for name, values in history.items() if values}
     summary = {
         "parameters": parameters,
         "samples": len(table),
@@ -219,8 +220,8 @@ def _describe(
             (Line(name, tuple(float(s) for s, _ in values), tuple(v for _, v in values)),),
             x_label="step",
         )
-        for name, values in result.history.items()
-        if len(values) > 1 and name != "learning_rate"
+        for name, values in history.items()
+        if len(values) > 1
     ]
     rows = tuple((k, f"{v:,}" if isinstance(v, int) else str(v)) for k, v in summary.items())
     return summary, [Section("Policy training", (Table(("", "value"), rows), *curves))]

@@ -186,14 +186,16 @@ def _section(s: DatasetStats) -> Section:
     blocks: list[Block] = [s.lengths.chart("steps"), s.words.chart("words")]
     rows = tuple((text, f"{count:,}") for text, count in s.common_instructions)
     blocks.append(Table(("instruction", "episodes"), rows, f"{s.instructions} different instructions"))
-    blocks += [_norm_table(what, n) for what, n in (("action", s.action), ("state", s.state)) if n]
+    names = [d.name for d in s.distributions]
+    blocks += [_norm_table(what, n, names) for what, n in (("action", s.action), ("state", s.state)) if n]
     blocks += [d.chart() for d in s.distributions]
     if s.non_finite:
         blocks.insert(0, Text(f"{s.non_finite} steps hold NaN or Inf and are left out."))
     return Section(f"{s.name} ({s.split})", tuple(blocks))
 
 
-def _norm_table(what: str, n: NormStats) -> Table:
+def _norm_table(what: str, n: NormStats, names: Sequence[str]) -> Table:
     columns = (n.mean, n.std, n.q01, n.q99, n.min, n.max)
-    rows = tuple((str(i), *(f"{c[i]:.4g}" for c in columns)) for i in range(n.dim))
+    own = [name.removeprefix(f"{what} ") for name in names if name.startswith(f"{what} ")]
+    rows = tuple((own[i], *(f"{c[i]:.4g}" for c in columns)) for i in range(n.dim))
     return Table((what, "mean", "std", "q01", "q99", "min", "max"), rows, f"exact over {n.count:,} steps")
