@@ -18,7 +18,10 @@ def write_mp4(path: Path, frames: Sequence[Image], frame_rate: float) -> None:
         DataError: there is no frame, sizes differ, or a side is odd (4:2:0 colour needs even ones).
     """
     import av
+    from av.video.reformatter import Interpolation
 
+    # Without these the conversion rounds by where a frame happens to lie in memory.
+    exact = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
     shapes = {f.shape for f in frames}
     if len(shapes) != 1 or any(side % 2 for shape in shapes for side in shape[:2]):
         raise DataError(
@@ -33,5 +36,7 @@ def write_mp4(path: Path, frames: Sequence[Image], frame_rate: float) -> None:
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.options = {"crf": "26", "preset": "veryfast", "threads": "1", "movflags": "+faststart"}
         for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            converted = picture.reformat(format="yuv420p", interpolation=exact, threads=1)
+            container.mux(stream.encode(converted))
         container.mux(stream.encode())
