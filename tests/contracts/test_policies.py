@@ -23,10 +23,35 @@ def env() -> Iterator[MetaWorldEnv]:
     env.close()
 
 
+def untrained_compact(env: MetaWorldEnv) -> Policy:
+    """The compact policy with weights nobody trained: contracts hold for any weights."""
+    import torch
+
+    from vla_data.normalize import NormStats
+    from vla_data.types import CameraInput, InputSpec
+    from vla_model.checkpoint import PolicyStats
+    from vla_model.policies.compact import CompactConfig, CompactNetwork, CompactShapes
+    from vla_model.policies.learned import CompactPolicy
+    from vla_model.words import WordVocabulary
+
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    spec = InputSpec(env.robot, (CameraInput("corner4", 64, 64), CameraInput("gripperPOV", 64, 64)), 6)
+    vocabulary = WordVocabulary.of(["pick up the cube"])
+    shapes = CompactShapes(2, 64, 64, spec.state_dim, len(vocabulary.words), 6, env.robot.action.dim)
+    network = CompactNetwork(CompactConfig(head="continuous"), shapes).eval()
+    stats = PolicyStats(
+        NormStats.of([rng.normal(size=(50, spec.state_dim)).astype(np.float32)]),
+        NormStats.of([rng.normal(size=(50, env.robot.action.dim)).astype(np.float32)]),
+    )
+    return CompactPolicy(network, spec, vocabulary, stats)
+
+
 # A policy joins the suite by one line here.
 POLICIES: dict[str, Callable[[MetaWorldEnv], Policy]] = {
     "expert": make_expert,
     "random": lambda env: RandomPolicy(env.robot, action_horizon=5),
+    "compact": untrained_compact,
 }
 
 

@@ -39,6 +39,8 @@ class CompactPolicy:
     @torch.inference_mode()
     def infer(self, windows: Sequence[ObservationWindow]) -> list[ActionChunk]:
         """One chunk per window."""
+        if not windows:
+            return []
         device = next(self.network.parameters()).device
         images = np.stack([stack_windows(windows, c.name)[:, -1] for c in self.input_spec.cameras], axis=1)
         state = Normalizer(self.stats.state).normalize(np.stack([w.latest.state for w in windows]))
