@@ -14,6 +14,7 @@ from typing import Literal
 
 COLOURS = 6  # --c0 … --c5 of the page's style
 LEFT, RIGHT, TOP, BOTTOM = 56, 22, 30, 42
+LEGEND = 24
 SMALLEST_SPAN = 1e-300  # below it a step between ticks is no longer a normal number
 
 
@@ -98,6 +99,7 @@ class _Frame:
         self, title: str, x: tuple[float, float], y: tuple[float, float], size: tuple[int, int]
     ) -> None:
         self.width, self.height = size
+        self.extra = 0
         self.x_range, self.y_range = _widen(x), _widen(y)
         self.parts = [_text(LEFT, 16, title, "start", weight="600")]
 
@@ -127,16 +129,18 @@ class _Frame:
         self.parts.append(_text((LEFT + self.width - RIGHT) / 2, self.height - 8, label, "middle", "m"))
 
     def legend(self, names: Sequence[str]) -> None:
-        x = float(self.width - RIGHT)
-        for i, name in reversed(list(enumerate(names))):
-            x -= 7 * len(name)
-            self.parts.append(_text(x, 16, name, "start", "m"))
-            self.parts.append(f'<rect x="{x - 14:.0f}" y="7" width="10" height="10" fill="{_colour(i)}"/>')
-            x -= 24
+        """A row of its own below the plot, where it cannot run into the title."""
+        x, y = float(LEFT), self.height + 12
+        self.extra = LEGEND
+        for i, name in enumerate(names):
+            self.parts.append(f'<rect x="{x:.0f}" y="{y - 9}" width="10" height="10" fill="{_colour(i)}"/>')
+            self.parts.append(_text(x + 14, y, name, "start", "m"))
+            x += 14 + 7 * len(name) + 12
 
     def svg(self) -> str:
+        height = self.height + self.extra
         return (
-            f'<svg viewBox="0 0 {self.width} {self.height}" width="{self.width}" height="{self.height}" '
+            f'<svg viewBox="0 0 {self.width} {height}" width="{self.width}" height="{height}" '
             f'role="img">{"".join(self.parts)}</svg>'
         )
 

@@ -54,7 +54,7 @@ def describe(
     """The sections of the evaluation's page."""
     tasks = (*config.tasks, "all")
     cells = {(r.arm, r.task): r for r in result.table}
-    rows = tuple((a.name, *(_cell(cells[a.name, t]) for t in tasks)) for a in arms)
+    rows = tuple((t, *(_cell(cells[a.name, t]) for a in arms)) for t in tasks)
     chart = BarChart(
         "Success by task, Wilson 95% intervals",
         tasks,
