@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from vla_data.errors import ConfigError, UnknownNameError
+from vla_data.report import Table
 from vla_data.sim import instructions
 from vla_data.sim.placements import split_of
 from vla_model.eval_report import describe, run_evaluation
@@ -56,6 +57,10 @@ def test_the_table_carries_counts_and_intervals(tmp_path: Path):
     for row in table:
         assert row["low"] <= row["successes"] / row["trials"] <= row["high"]
     assert [s.title for s in sections] == ["Closed-loop success"]
+    shown = next(b for b in sections[0].blocks if isinstance(b, Table))
+    assert shown.columns == ("", "expert", "random")
+    assert [row[0] for row in shown.rows] == ["reach", "all"]
+    assert shown.rows[0][1].startswith(summary["expert"]["reach"])
     assert describe(ARMS, CONFIG, evaluate(ARMS, CONFIG, tmp_path), [], tmp_path) == sections
 
 

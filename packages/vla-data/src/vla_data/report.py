@@ -48,6 +48,12 @@ class Table:
     caption: str = ""
     kind: Literal["table"] = "table"
 
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            assert len(row) == len(self.columns), (
+                f"a row of {len(row)} cells under {len(self.columns)} columns"
+            )
+
 
 @dataclass(frozen=True)
 class Media:

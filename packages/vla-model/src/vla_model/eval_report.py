@@ -65,7 +65,8 @@ def describe(
     caption = "successes / trials, rate, Wilson 95% interval"
     sections = [
         Section(
-            "Closed-loop success", (Text(protocol(arms, config)), Table(("", *tasks), rows, caption), chart)
+            "Closed-loop success",
+            (Text(protocol(arms, config)), Table(("", *(a.name for a in arms)), rows, caption), chart),
         ),
     ]
     if clips:
@@ -83,7 +84,7 @@ def protocol(arms: Sequence[Arm], config: EvalConfig) -> str:
         "unseen": "wordings kept out of training",
         "permuted": "the instruction of another task",
     }
-    told = "; ".join(f"{a.name}: {wordings[a.wording]}" for a in arms if a.policy != "random")
+    told = "; ".join(f"{a.name}: {wordings[a.wording]}" for a in arms if a.policy != "random") or "nothing"
     return (
         f"{config.sim}, {config.trials} placements a task of the {config.split!r} split (disjoint from "
         f"training by construction), cap {steps}, {config.execute} actions executed between looks, "
