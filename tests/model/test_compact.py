@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vla_model.policies.compact import CompactConfig, CompactNetwork, CompactShapes, random_shift
+from vla_model.policies.compact import CompactConfig, CompactNetwork, CompactShapes
 from vla_model.policies.heads import CodesHead
 
 SHAPES = CompactShapes(2, 32, 32, 3, 10, 8, 4, levels=3, codebook_size=16)
@@ -57,16 +57,3 @@ def test_later_codes_depend_on_earlier_ones():
     assert codes.shape == (64, 2)
     first, second = codes[:, 0], codes[:, 1]
     assert any((second[first == c] != second[first != c].mode().values).any() for c in first.unique())
-
-
-def test_random_shift_moves_whole_images_by_at_most_the_given_pixels():
-    torch.manual_seed(0)
-    images = torch.zeros(16, 2, 3, 32, 32, dtype=torch.uint8)
-    images[..., 16, 16] = 255
-    moved = random_shift(images, 4)
-    where = moved[:, :, 0].flatten(2).argmax(-1)
-    rows, columns = where // 32, where % 32
-    assert (moved == 255).sum() == 16 * 2 * 3
-    assert ((rows - 16).abs() <= 4).all()
-    assert ((columns - 16).abs() <= 4).all()
-    assert len(set(rows.flatten().tolist())) > 3

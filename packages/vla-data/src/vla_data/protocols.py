@@ -11,7 +11,6 @@ from typing import Protocol, Self, runtime_checkable
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from vla_data.normalize import NormStats
 from vla_data.types import (
     ActionChunk,
     ActionSpec,
@@ -160,18 +159,3 @@ class Robot(Protocol):
     def observe(self) -> Observation: ...
     def command(self, action: Float32[np.ndarray, "action_dim"]) -> None: ...
     def stop(self) -> None: ...
-
-
-__all__ = [
-    "ActionCodec",
-    "EpisodeReader",
-    "EpisodeSource",
-    "EpisodeWriter",
-    "NormStats",
-    "OnProgress",
-    "Policy",
-    "Progress",
-    "Robot",
-    "SimEnv",
-    "no_progress",
-]

@@ -21,6 +21,7 @@ from typing import Any
 from vla_data.config import config_hash, from_dict, to_dict
 from vla_data.errors import CheckpointError, ConfigError, DataError
 from vla_data.files import read_json, sha256_file, write_json
+from vla_data.pool import cpu_count
 from vla_data.report import SECTIONS, Section, load_sections, save_sections
 
 MANIFEST = "manifest.json"
@@ -268,7 +269,4 @@ def installed_versions() -> dict[str, str]:
 
 def machine() -> str:
     """The machine in a few words: system, architecture, cores. No host name."""
-    import os
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{platform.system()} {platform.machine()}, {cores} cores"
+    return f"{platform.system()} {platform.machine()}, {cpu_count()} cores"
