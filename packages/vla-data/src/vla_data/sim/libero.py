@@ -15,20 +15,19 @@ axes, and a gripper of −1 opens, +1 closes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from vla_data.errors import SimError
-from vla_data.registry import lookup
 from vla_data.sim.cameras import describe, require_cameras
 from vla_data.sim.config import CameraView, SimConfig
 from vla_data.sim.libero_names import HORIZONS, initial_states, task_file
 from vla_data.sim.libero_setup import libero_envs, seeded
 from vla_data.sim.looking import Looker
 from vla_data.sim.placements import split_of
+from vla_data.sim.slots import Slot, SlotEnv
 from vla_data.types import (
     ActionDim,
     ActionSpec,
@@ -37,7 +36,6 @@ from vla_data.types import (
     RobotSpec,
     StateDim,
     StepResult,
-    Trial,
 )
 
 CONTROL_HZ = 20.0
@@ -70,17 +68,7 @@ ROBOT = RobotSpec(
 NO_OP = np.array([0, 0, 0, 0, 0, 0, -1], np.float32)
 
 
-@dataclass
-class _Slot:
-    task: str
-    trial: Trial
-    env: Any
-    sensed: dict[str, np.ndarray]
-    steps: int = 0
-    ended: bool = False
-
-
-class LiberoEnv:
+class LiberoEnv(SlotEnv):
     """`num_envs` LIBERO environments behind one object; a `SimEnv`.
 
     Args:
@@ -95,90 +83,31 @@ class LiberoEnv:
     """
 
     def __init__(self, tasks: Sequence[str], config: SimConfig | None = None, num_envs: int = 1) -> None:
-        self.tasks = tuple(tasks)
-        self._files = {task: task_file(task) for task in self.tasks}
-        self.num_envs = num_envs
+        self._files = {task: task_file(task) for task in tasks}
         self.robot = ROBOT
         self.config = config or SimConfig()
         views = DEFAULT_CAMERAS if self.config.cameras is None else self.config.cameras
         self._envs = libero_envs()
-        self._slots: dict[int, _Slot] = {}
-        self._spare: dict[str, list[Any]] = {}
         # Scenes have their cameras in different places: with several tasks each observation says where.
-        self._looker = Looker(views, self.config.render, (COLLISION_GROUP,), len(self.tasks) > 1)
+        looker = Looker(views, self.config.render, (COLLISION_GROUP,), len(tasks) > 1)
+        super().__init__(tuple(tasks), num_envs, looker)
         self.cameras = self._describe(views)
 
     def max_steps(self, task: str) -> int:
         """The cap of the published protocol, settling not counted."""
         return HORIZONS[task.partition("/")[0]]
 
-    def objects(self, slot: int) -> dict[int, str]:
-        """Id in segmentation → name of the body."""
-        model = self._slot(slot).env.sim.model._model
-        return {i: model.body(i).name for i in range(model.nbody)}
-
-    def reset(self, slots: Sequence[int], trials: Sequence[Trial]) -> None:
-        """Begin an episode in each slot, settled.
-
-        Raises:
-            UnknownNameError: a trial's task is not among `tasks`.
-        """
-        for slot, trial in zip(slots, trials, strict=True):
-            task = lookup("task of this environment", {t: t for t in self.tasks}, trial.task)
-            old = self._slots.pop(slot, None)
-            if old is not None:
-                self._spare.setdefault(old.task, []).append(old.env)
-            env = self._take(task)
-            self._slots[slot] = _Slot(task, trial, env, self._place(env, task, trial.seed))
-
-    def step(self, slots: Sequence[int], actions: Float32[np.ndarray, "n action_dim"]) -> list[StepResult]:
-        """Carry out one action per slot."""
-        return [self._step(self._slot(s), action) for s, action in zip(slots, actions, strict=True)]
-
-    def observe(
-        self,
-        slots: Sequence[int],
-        *,
-        images: bool = True,
-        depth: bool = False,
-        segmentation: bool = False,
-        privileged: bool = False,
-    ) -> list[Observation]:
-        """What each slot shows now; only what is asked for is drawn."""
-        return [self._observe(self._slot(s), images, depth, segmentation, privileged) for s in slots]
-
-    def close(self) -> None:
-        """Free rendering contexts and environments."""
-        self._looker.close()
-        spare = [env for envs in self._spare.values() for env in envs]
-        for env in [*(slot.env for slot in self._slots.values()), *spare]:
-            env.close()
-        self._slots.clear()
-        self._spare.clear()
-
-    def _slot(self, slot: int) -> _Slot:
-        if slot not in self._slots:
-            raise SimError(
-                "a slot was used before its reset",
-                where=f"slot {slot}",
-                expected=f"reset() of a slot in 0…{self.num_envs - 1} first",
-            )
-        return self._slots[slot]
-
     def _describe(self, views: tuple[CameraView, ...]) -> tuple[Camera, ...]:
         if not views:
             return ()
         env = self._take(self.tasks[0])
-        self._spare.setdefault(self.tasks[0], []).append(env)
+        self._give_back(self.tasks[0], env)
         model, data = env.sim.model._model, env.sim.data._data
         require_cameras(model, views)
         cameras = [describe(model, data, view, CONTROL_HZ) for view in views]
         return tuple(replace(c, pose=None) if len(self.tasks) > 1 else c for c in cameras)
 
-    def _take(self, task: str) -> Any:
-        spare = self._spare.get(task)
-        if spare:
-            return spare.pop()
+    def _build(self, task: str) -> Any:
         with seeded(self.config.world_seed):
             return self._envs.ControlEnv(
                 bddl_file_name=str(self._files[task]),
@@ -187,6 +116,12 @@ class LiberoEnv:
                 control_freq=int(CONTROL_HZ),
                 ignore_done=True,
             )
+
+    def _model(self, env: Any) -> Any:
+        return env.sim.model._model
+
+    def _free(self, env: Any) -> None:
+        env.close()
 
     def _place(self, env: Any, task: str, seed: int) -> dict[str, np.ndarray]:
         fixed = split_of(seed) == "eval"
@@ -199,16 +134,14 @@ class LiberoEnv:
                 sensed = env.step(NO_OP)[0]
         return sensed
 
-    def _step(self, slot: _Slot, action: np.ndarray) -> StepResult:
-        if slot.ended:
-            return StepResult(0.0, False, ended=True)
+    def _step(self, slot: Slot, action: np.ndarray) -> StepResult:
         slot.sensed, reward, success, _ = slot.env.step(np.asarray(action, np.float64))
         slot.steps += 1
         slot.ended = slot.steps >= self.max_steps(slot.task)
         return StepResult(float(reward), bool(success), slot.ended)
 
     def _observe(
-        self, slot: _Slot, images: bool, depth: bool, segmentation: bool, privileged: bool
+        self, slot: Slot, images: bool, depth: bool, segmentation: bool, privileged: bool
     ) -> Observation:
         model, data = slot.env.sim.model._model, slot.env.sim.data._data
         seen = self._looker.look(

@@ -17,18 +17,17 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
-from vla_data.errors import MissingDependencyError, SimError
+from vla_data.errors import MissingDependencyError
 from vla_data.registry import lookup
 from vla_data.sim import gl
 from vla_data.sim.cameras import describe, require_cameras
 from vla_data.sim.config import CameraView, SimConfig
 from vla_data.sim.looking import Looker
+from vla_data.sim.slots import Slot, SlotEnv
 from vla_data.sim.wordings import METAWORLD
 from vla_data.types import (
     ActionChunk,
@@ -41,7 +40,6 @@ from vla_data.types import (
     RobotSpec,
     StateDim,
     StepResult,
-    Trial,
 )
 
 CONTROL_HZ = 80.0
@@ -64,17 +62,7 @@ ROBOT = RobotSpec(
 )
 
 
-@dataclass
-class _Slot:
-    task: str
-    trial: Trial
-    env: Any
-    vector: np.ndarray
-    steps: int = 0
-    ended: bool = False
-
-
-class MetaWorldEnv:
+class MetaWorldEnv(SlotEnv):
     """`num_envs` Meta-World environments behind one object; a `SimEnv`.
 
     Args:
@@ -89,101 +77,50 @@ class MetaWorldEnv:
 
     def __init__(self, tasks: Sequence[str], config: SimConfig | None = None, num_envs: int = 1) -> None:
         known = {task: task for task in TASKS}
-        self.tasks = tuple(lookup("Meta-World task", known, task) for task in tasks)
-        self.num_envs = num_envs
+        named = tuple(lookup("Meta-World task", known, task) for task in tasks)
         self.robot = ROBOT
         self.config = config or SimConfig()
         views = DEFAULT_CAMERAS if self.config.cameras is None else self.config.cameras
         self._classes = _environment_classes()
-        self._slots: dict[int, _Slot] = {}
-        self._spare: dict[str, list[Any]] = {}
-        self._looker = Looker(views, self.config.render)
+        super().__init__(named, num_envs, Looker(views, self.config.render))
         self.cameras = self._describe(views)
 
     def max_steps(self, task: str) -> int:
         """The horizon of the benchmark."""
         return MAX_STEPS
 
-    def current_task(self, slot: int) -> str:
-        """The task the slot was last reset to."""
-        return self._slot(slot).task
-
-    def objects(self, slot: int) -> dict[int, str]:
-        """Id in segmentation → name of the body."""
-        model = self._slot(slot).env.model
-        return {i: model.body(i).name for i in range(model.nbody)}
-
     def placement(self, slot: int) -> np.ndarray:
         """The vector that the placement was drawn as, float64."""
         return np.array(self._slot(slot).env._last_rand_vec)
-
-    def reset(self, slots: Sequence[int], trials: Sequence[Trial]) -> None:
-        """Begin an episode in each slot.
-
-        Raises:
-            UnknownNameError: a trial's task is not among `tasks`.
-        """
-        for slot, trial in zip(slots, trials, strict=True):
-            task = lookup("task of this environment", {t: t for t in self.tasks}, trial.task)
-            old = self._slots.pop(slot, None)
-            if old is not None:
-                self._spare.setdefault(old.task, []).append(old.env)
-            env = self._take(task)
-            self._slots[slot] = _Slot(task, trial, env, _reset(env, trial.seed))
-
-    def step(self, slots: Sequence[int], actions: Float32[np.ndarray, "n action_dim"]) -> list[StepResult]:
-        """Carry out one action per slot; a slot that has ended keeps still."""
-        return [self._step(self._slot(s), action) for s, action in zip(slots, actions, strict=True)]
-
-    def observe(
-        self,
-        slots: Sequence[int],
-        *,
-        images: bool = True,
-        depth: bool = False,
-        segmentation: bool = False,
-        privileged: bool = False,
-    ) -> list[Observation]:
-        """What each slot shows now; only what is asked for is drawn."""
-        return [self._observe(self._slot(s), images, depth, segmentation, privileged) for s in slots]
-
-    def close(self) -> None:
-        """Free the rendering contexts."""
-        self._looker.close()
-        self._slots.clear()
-        self._spare.clear()
-
-    def _slot(self, slot: int) -> _Slot:
-        if slot not in self._slots:
-            raise SimError(
-                "a slot was used before its reset",
-                where=f"slot {slot}",
-                expected=f"reset() of a slot in 0…{self.num_envs - 1} first",
-            )
-        return self._slots[slot]
 
     def _describe(self, views: tuple[CameraView, ...]) -> tuple[Camera, ...]:
         """All fifty models hold the same cameras, so that the first task's stand for all."""
         if not views:
             return ()
         env = self._take(self.tasks[0])
-        self._spare.setdefault(self.tasks[0], []).append(env)
+        self._give_back(self.tasks[0], env)
         require_cameras(env.model, views)
         return tuple(describe(env.model, env.data, view, CONTROL_HZ) for view in views)
 
-    def _take(self, task: str) -> Any:
-        spare = self._spare.get(task)
-        return spare.pop() if spare else _build(self._classes[f"{task}-v3"])
+    def _build(self, task: str) -> Any:
+        return _build(self._classes[f"{task}-v3"])
 
-    def _step(self, slot: _Slot, action: np.ndarray) -> StepResult:
-        if slot.ended:
-            return StepResult(0.0, False, ended=True)
+    def _place(self, env: Any, task: str, seed: int) -> np.ndarray:
+        return _reset(env, seed)
+
+    def _model(self, env: Any) -> Any:
+        return env.model
+
+    def _free(self, env: Any) -> None:
+        """Nothing to close: its own renderer is never made."""
+
+    def _step(self, slot: Slot, action: np.ndarray) -> StepResult:
         vector, reward, _, truncated, info = slot.env.step(np.asarray(action, np.float32))
-        slot.vector, slot.steps, slot.ended = vector, slot.steps + 1, bool(truncated)
+        slot.sensed, slot.steps, slot.ended = vector, slot.steps + 1, bool(truncated)
         return StepResult(float(reward), bool(info["success"]), slot.ended)
 
     def _observe(
-        self, slot: _Slot, images: bool, depth: bool, segmentation: bool, privileged: bool
+        self, slot: Slot, images: bool, depth: bool, segmentation: bool, privileged: bool
     ) -> Observation:
         seen = self._looker.look(
             slot.task, slot.env.model, slot.env.data, images=images, depth=depth, segmentation=segmentation
@@ -191,12 +128,12 @@ class MetaWorldEnv:
         return Observation(
             time=slot.steps / CONTROL_HZ,
             images=seen.images,
-            state=slot.vector[:4].astype(np.float32),
+            state=slot.sensed[:4].astype(np.float32),
             instruction=slot.trial.instruction,
             depth=seen.depth,
             segmentation=seen.segmentation,
             poses=seen.poses,
-            privileged={PRIVILEGED: slot.vector.copy()} if privileged else {},
+            privileged={PRIVILEGED: slot.sensed.copy()} if privileged else {},
         )
 
 

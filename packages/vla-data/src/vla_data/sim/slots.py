@@ -1,0 +1,130 @@
+"""What every simulator that lives in this process does with its slots, said once.
+
+A simulator adds how an environment of a task is built, placed, stepped and looked at.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float32
+from numpy import ndarray
+
+from vla_data.errors import SimError
+from vla_data.registry import lookup
+from vla_data.sim.looking import Looker
+from vla_data.types import Observation, StepResult, Trial
+
+
+@dataclass
+class Slot:
+    """An episode under way: its environment and what that said last."""
+
+    task: str
+    trial: Trial
+    env: Any
+    sensed: Any
+    steps: int = 0
+    ended: bool = False
+
+
+class SlotEnv(ABC):
+    """`num_envs` slots over environments that are built when first needed and then kept.
+
+    Args:
+        tasks: the tasks its trials may name.
+        num_envs: slots.
+        looker: draws its pictures.
+    """
+
+    def __init__(self, tasks: tuple[str, ...], num_envs: int, looker: Looker) -> None:
+        self.tasks, self.num_envs = tasks, num_envs
+        self._looker = looker
+        self._slots: dict[int, Slot] = {}
+        self._spare: dict[str, list[Any]] = {}
+
+    def reset(self, slots: Sequence[int], trials: Sequence[Trial]) -> None:
+        """Begin an episode in each slot.
+
+        Raises:
+            UnknownNameError: a trial's task is not among `tasks`.
+        """
+        for slot, trial in zip(slots, trials, strict=True):
+            task = lookup("task of this environment", {t: t for t in self.tasks}, trial.task)
+            old = self._slots.pop(slot, None)
+            if old is not None:
+                self._give_back(old.task, old.env)
+            env = self._take(task)
+            self._slots[slot] = Slot(task, trial, env, self._place(env, task, trial.seed))
+
+    def step(self, slots: Sequence[int], actions: Float32[ndarray, "n action_dim"]) -> list[StepResult]:
+        """Carry out one action per slot; a slot that has ended keeps still."""
+        return [self._step_one(self._slot(s), a) for s, a in zip(slots, actions, strict=True)]
+
+    def observe(
+        self,
+        slots: Sequence[int],
+        *,
+        images: bool = True,
+        depth: bool = False,
+        segmentation: bool = False,
+        privileged: bool = False,
+    ) -> list[Observation]:
+        """What each slot shows now; only what is asked for is drawn."""
+        return [self._observe(self._slot(s), images, depth, segmentation, privileged) for s in slots]
+
+    def current_task(self, slot: int) -> str:
+        """The task the slot was last reset to."""
+        return self._slot(slot).task
+
+    def objects(self, slot: int) -> dict[int, str]:
+        """Id in segmentation → name of the body."""
+        model = self._model(self._slot(slot).env)
+        return {i: model.body(i).name for i in range(model.nbody)}
+
+    def close(self) -> None:
+        """Free rendering contexts and environments."""
+        self._looker.close()
+        spare = [env for envs in self._spare.values() for env in envs]
+        for env in [*(slot.env for slot in self._slots.values()), *spare]:
+            self._free(env)
+        self._slots.clear()
+        self._spare.clear()
+
+    def _slot(self, slot: int) -> Slot:
+        if slot not in self._slots:
+            raise SimError(
+                "a slot was used before its reset",
+                where=f"slot {slot}",
+                expected=f"reset() of a slot in 0…{self.num_envs - 1} first",
+            )
+        return self._slots[slot]
+
+    def _take(self, task: str) -> Any:
+        """An environment of a task that no slot uses."""
+        spare = self._spare.get(task)
+        return spare.pop() if spare else self._build(task)
+
+    def _give_back(self, task: str, env: Any) -> None:
+        self._spare.setdefault(task, []).append(env)
+
+    def _step_one(self, slot: Slot, action: ndarray) -> StepResult:
+        return StepResult(0.0, False, ended=True) if slot.ended else self._step(slot, action)
+
+    @abstractmethod
+    def _build(self, task: str) -> Any: ...
+    @abstractmethod
+    def _place(self, env: Any, task: str, seed: int) -> Any: ...
+    @abstractmethod
+    def _model(self, env: Any) -> Any: ...
+    @abstractmethod
+    def _free(self, env: Any) -> None: ...
+    @abstractmethod
+    def _step(self, slot: Slot, action: ndarray) -> StepResult: ...
+    @abstractmethod
+    def _observe(
+        self, slot: Slot, images: bool, depth: bool, segmentation: bool, privileged: bool
+    ) -> Observation: ...
