@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -139,8 +138,15 @@ def _child_main(kind: str, directory: Path) -> None:
         began = time.process_time()  # of every thread of this process
         count = sum(1 for _ in read())
         rate = count / (time.process_time() - began)
-        rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        print(json.dumps({"rate": rate, "digest": digest, "rss": rss}), flush=True)
+        print(json.dumps({"rate": rate, "digest": digest, "rss": _peak_rss()}), flush=True)
+
+
+def _peak_rss() -> int:
+    """Peak resident bytes of this process alone; `getrusage` may give its parent's, from before exec."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("this benchmark needs Linux: /proc/self/status")
 
 
 def _digest(steps: Iterator[tuple[np.ndarray, ...]]) -> str:
