@@ -21,6 +21,7 @@ from vla_data.types import Image
 ImageEncoding = Literal["png", "jpeg"]
 Encoded = bytes | memoryview
 JPEG_QUALITY = 95
+MAX_PIXELS = 1 << 26  # 8192 × 8192: larger than any camera of a robot
 PNG_LEVEL = 3  # generating renders a frame a step: speed matters more than the last bytes
 
 _MAGIC: dict[bytes, ImageEncoding] = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg"}
@@ -32,27 +33,27 @@ def sniff(data: Encoded) -> ImageEncoding | None:
     return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
 
 
-def decode(data: Encoded, where: str = "image") -> Image:
+def decode(data: Encoded, where: str = "image", shape: tuple[int, int] | None = None) -> Image:
     """Decode a PNG or JPEG, whichever it is, to RGB.
 
+    The header is looked at first: a few bytes can claim a picture of many gigabytes.
+
+    Args:
+        shape: (height, width) it must have; None accepts any up to `MAX_PIXELS`.
+
     Raises:
-        DataError: it is neither, or it is damaged.
+        DataError: it is neither, is damaged, or is of another size or too large.
     """
     kind = sniff(data)
     if kind is None:
-        raise DataError(
-            "an image is neither PNG nor JPEG", where=where, got=f"first bytes {bytes(data[:8]).hex(' ')}"
-        )
+        raise _no_image(data, where)
     try:
-        return _decode_jpeg(data) if kind == "jpeg" else _decode_png(data)
+        found = _SIZES[kind](data)
+        if found == shape or (shape is None and found[0] * found[1] <= MAX_PIXELS):
+            return _DECODERS[kind](data)
     except (ValueError, RuntimeError, OSError) as error:
-        raise DataError(
-            f"a {kind} image cannot be decoded",
-            where=where,
-            expected="a whole image",
-            got=f"{error} ({len(data)} bytes)",
-            next_step="fetch or generate the file again",
-        ) from error
+        raise _damaged(kind, data, where, error) from error
+    raise _other_size(found, shape, where)
 
 
 def encode(image: Image, encoding: str, *, quality: int = JPEG_QUALITY) -> bytes:
@@ -65,19 +66,51 @@ def encode(image: Image, encoding: str, *, quality: int = JPEG_QUALITY) -> bytes
 
 
 def size(data: Encoded, where: str = "image") -> tuple[int, int]:
-    """(height, width) of an encoded image, from its header alone."""
-    if sniff(data) == "png" and len(data) >= 24:
-        return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
-    if sniff(data) == "jpeg":
-        import simplejpeg
+    """(height, width) of an encoded image, from its header alone.
 
-        try:
-            height, width, *_ = simplejpeg.decode_jpeg_header(data)
-            return int(height), int(width)
-        except ValueError:
-            pass
-    height, width, _ = decode(data, where).shape  # says what is wrong with it
-    return height, width
+    Raises:
+        DataError: it is neither PNG nor JPEG, or its header is damaged.
+    """
+    kind = sniff(data)
+    if kind is None:
+        raise _no_image(data, where)
+    try:
+        return _SIZES[kind](data)
+    except ValueError as error:
+        raise _damaged(kind, data, where, error) from error
+
+
+def _no_image(data: Encoded, where: str) -> DataError:
+    return DataError(
+        "an image is neither PNG nor JPEG", where=where, got=f"first bytes {bytes(data[:8]).hex(' ')}"
+    )
+
+
+def _damaged(kind: str, data: Encoded, where: str, error: Exception) -> DataError:
+    return DataError(
+        f"a {kind} image cannot be decoded",
+        where=where,
+        expected="a whole image",
+        got=f"{error} ({len(data)} bytes)",
+        next_step="fetch or generate the file again",
+    )
+
+
+def _other_size(found: tuple[int, int], shape: tuple[int, int] | None, where: str) -> DataError:
+    height, width = found
+    if shape is None:
+        return DataError(
+            "an image is too large to be one of a camera",
+            where=where,
+            expected=f"at most {MAX_PIXELS:,} pixels",
+            got=f"{height}×{width} (height × width)",
+        )
+    return DataError(
+        "a frame of another size than its camera",
+        where=where,
+        expected=f"{shape[0]}×{shape[1]} (height × width)",
+        got=f"{height}×{width}",
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,19 +131,23 @@ class EncodedImages:
         return len(self.frames)
 
     def __getitem__(self, index: int) -> Image:
-        where = f"{self.where}, frame {index}"
-        image = decode(self.frames[index], where)
-        if self.shape is not None and image.shape[:2] != self.shape:
-            raise DataError(
-                "a frame of another size than its camera",
-                where=where,
-                expected=f"{self.shape[0]}×{self.shape[1]} (height × width)",
-                got=f"{image.shape[0]}×{image.shape[1]}",
-            )
-        return image
+        return decode(self.frames[index], f"{self.where}, frame {index}", self.shape)
 
     def __reduce__(self):  # slices of a record cannot be pickled
         return EncodedImages, ([bytes(f) for f in self.frames], self.where, self.shape)
+
+
+def _jpeg_size(data: Encoded) -> tuple[int, int]:
+    import simplejpeg
+
+    height, width, *_ = simplejpeg.decode_jpeg_header(data)
+    return int(height), int(width)
+
+
+def _png_size(data: Encoded) -> tuple[int, int]:
+    if len(data) < 24:
+        raise ValueError("it ends inside its header")
+    return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
 
 
 def _decode_jpeg(data: Encoded) -> Image:
@@ -140,3 +177,5 @@ def _encode_png(image: UInt8[np.ndarray, "h w 3"], quality: int) -> bytes:
 
 
 _ENCODERS: dict[str, Callable[[np.ndarray, int], bytes]] = {"png": _encode_png, "jpeg": _encode_jpeg}
+_DECODERS: dict[str, Callable[[Encoded], Image]] = {"png": _decode_png, "jpeg": _decode_jpeg}
+_SIZES: dict[str, Callable[[Encoded], tuple[int, int]]] = {"png": _png_size, "jpeg": _jpeg_size}

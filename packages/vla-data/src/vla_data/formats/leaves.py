@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 from vla_data.errors import DataError
 from vla_data.formats.example import Example, Values
 from vla_data.formats.features import Leaf
+
+MAX_ELEMENT = 1 << 28  # bytes of one compressed element whose shape is free
 
 
 def decode_leaf(example: Example, key: str, leaf: Leaf) -> Any:
@@ -62,7 +65,7 @@ def _numbers(example: Example, key: str, leaf: Leaf) -> np.ndarray:
 
 def _encoded_numbers(example: Example, key: str, leaf: Leaf, pieces: list[memoryview]) -> np.ndarray:
     try:
-        raw = b"".join(zlib.decompress(p) if leaf.encoding == "zlib" else p for p in pieces)
+        raw = b"".join(_inflated(p, leaf) if leaf.encoding == "zlib" else p for p in pieces)
         flat = np.frombuffer(raw, leaf.dtype).copy()
     except (zlib.error, ValueError) as error:
         raise DataError(
@@ -72,6 +75,19 @@ def _encoded_numbers(example: Example, key: str, leaf: Leaf, pieces: list[memory
             got=str(error),
         ) from error
     return _reshape(flat, example, key, leaf, len(pieces))
+
+
+def _inflated(piece: memoryview, leaf: Leaf) -> bytes:
+    """A compressed element; never more than its shape can hold, whatever it would grow to."""
+    free = None in leaf.shape
+    limit = MAX_ELEMENT if free else math.prod(d or 0 for d in leaf.shape) * np.dtype(leaf.dtype).itemsize
+    stream = zlib.decompressobj()
+    data = stream.decompress(piece, limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"it grows to more than {limit:,} bytes")
+    if not stream.eof:
+        raise ValueError("it ends early")
+    return data
 
 
 def _reshape(flat: np.ndarray, example: Example, key: str, leaf: Leaf, steps: int = -1) -> np.ndarray:
