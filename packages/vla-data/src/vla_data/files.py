@@ -78,17 +78,42 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
+def inside(root: Path, name: str, where: Path | str) -> Path:
+    """The path of a file that another file names, which must lie in `root`, also behind symbolic links.
+
+    Args:
+        name: as it was read, relative to `root`.
+        where: the file that names it.
+
+    Raises:
+        DataError: the name is absolute, climbs out of `root`, or is a link that leads out of it.
+    """
+    parts = name.replace("\\", "/").split("/")
+    path = root / name
+    plain = bool(name) and "\0" not in name and not Path(name).is_absolute() and ".." not in parts
+    plain = plain and not (len(parts[0]) > 1 and parts[0][1] == ":")  # a drive of Windows
+    if plain and path.resolve().is_relative_to(root.resolve()):
+        return path
+    raise DataError(
+        "a name leads out of its directory",
+        where=str(where),
+        expected=f"a file inside {root}",
+        got=repr(name) + (f", which is a link to {path.resolve()}" if plain else ""),
+        next_step="fetch it again from a source you trust; a file kept elsewhere can be copied here",
+    )
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        DataError: the file is missing or is not JSON.
+        DataError: the file is missing, is not JSON or is nested without end.
     """
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise DataError("a file is missing", where=str(path), expected="a JSON file") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError("a file is not JSON", where=str(path), got=str(error)) from error
 
 

@@ -94,7 +94,7 @@ def parse_feature(node: Any, where: str) -> Feature:
     """A tree from the JSON that tensorflow-datasets writes."""
     try:
         return _parse(node)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(
             "features.json is not a tree of features",
             where=where,

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from vla_data.errors import DataError, UnknownNameError
-from vla_data.files import read_json
+from vla_data.files import inside, read_json
 from vla_data.formats.features import FILE_NAME as FEATURES
 from vla_data.formats.tfrecord import OVERHEAD, RecordFile
 
 INFO = "dataset_info.json"
 TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 SHARD_NAME = re.compile(r"(?P<name>.+)-(?P<split>[^-]+)\.tfrecord-(?P<index>\d{5,})-of-(?P<total>\d{5,})")
+PLACEHOLDER = re.compile(r"\{([A-Z_]+)\}")  # nothing else of a template that came with the data is looked at
 REFETCH = "fetch the data set again, or run the command that generated it: finished shards are kept"
 
 
@@ -52,7 +53,8 @@ class Layout:
         """The files of a split, in order."""
         split = self.split(name)
         total = len(split.shard_lengths)
-        return tuple(self.directory / _file_name(self.name, split, i, total) for i in range(total))
+        names = (_file_name(self.name, split, i, total) for i in range(total))
+        return tuple(inside(self.directory, name, self.directory / INFO) for name in names)
 
     def check(self, name: str) -> None:
         """Hold the files of a split against what is declared of them: they are there, and their sizes add up.
@@ -155,7 +157,7 @@ def _file_name(name: str, split: Split, index: int, total: int) -> str:
         "NUM_SHARDS": f"{total:05d}",
         "SHARD_X_OF_Y": f"{index:05d}-of-{total:05d}",
     }
-    return split.template.format(**known)
+    return PLACEHOLDER.sub(lambda match: known.get(match[1], match[0]), split.template)
 
 
 def _missing(path: Path, paths: tuple[Path, ...]) -> DataError:
