@@ -48,7 +48,7 @@ def from_dict(kind: type[T], data: Any, where: str = "") -> T:
     known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
     for key in data:
         if key not in known:
-            raise UnknownNameError("key", _join(where, key), [_join(where, k) for k in known])
+            raise UnknownNameError("key", _join(where, key), [_join(where, k) for k in known], where=where)
     values = {k: _convert(hints[k], v, _join(where, k)) for k, v in data.items()}
     for name, spec in known.items():
         if name not in values and spec.default is MISSING and spec.default_factory is MISSING:

@@ -12,6 +12,7 @@ tensorflow-datasets, so that it is right by construction; those do not import Te
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from vla_data.files import read_json
 Shape = tuple[int | None, ...]
 Encoding = Literal["none", "bytes", "zlib", "png", "jpeg", "undeclared"]
 FILE_NAME = "features.json"
+MAX_NUMBERS = 1 << 32  # in one value of one step
 
 
 @dataclass(frozen=True)
@@ -115,10 +117,10 @@ def _parse(node: Mapping[str, Any]) -> Feature:
     if "image" in node:
         content = node["image"]
         encoding = content.get("encodingFormat") or "undeclared"
-        return Leaf("image", _shape(content), content.get("dtype") or "uint8", encoding, doc)
+        return Leaf("image", _shape(content), _dtype(content.get("dtype") or "uint8"), encoding, doc)
     if "tensor" in node:
         content = node["tensor"]
-        dtype = content["dtype"]
+        dtype = _dtype(content["dtype"])
         kind = "text" if dtype in ("string", "object") else "tensor"
         return Leaf(kind, _shape(content), dtype, content.get("encoding", "none"), doc)
     if "text" in node:
@@ -129,8 +131,18 @@ def _parse(node: Mapping[str, Any]) -> Feature:
 
 
 def _shape(content: Mapping[str, Any]) -> Shape:
-    sizes = (int(d) for d in content.get("shape", {}).get("dimensions", ()))
+    sizes = tuple(int(d) for d in content.get("shape", {}).get("dimensions", ()))
+    if math.prod(max(d, 1) for d in sizes) > MAX_NUMBERS:
+        raise ValueError(f"a shape of {sizes}, which no machine holds")
     return tuple(None if d < 0 else d for d in sizes)
+
+
+def _dtype(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"a dtype {name!r} that is no name")
+    if name not in ("string", "object"):
+        np.dtype(name)  # raises TypeError for what numpy does not know
+    return name
 
 
 def leaves(tree: Feature, prefix: str = "", rank: int = 0) -> Iterator[tuple[str, Leaf]]:

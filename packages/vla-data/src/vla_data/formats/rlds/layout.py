@@ -127,7 +127,7 @@ def read_layout(directory: Path) -> Layout:
     try:
         file_format = info.get("fileFormat", "tfrecord")
         splits = {s["name"]: _split(s) for s in info.get("splits", [])}
-        layout = Layout(directory, info["name"], info.get("version", ""), splits)
+        layout = Layout(directory, _text(info["name"]), str(info.get("version", "")), splits)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             "dataset_info.json lacks what a reader needs",
@@ -137,15 +137,24 @@ def read_layout(directory: Path) -> Layout:
         ) from error
     if file_format != "tfrecord":
         raise DataError(
-            "the records are not TFRecords", where=str(path), expected="fileFormat tfrecord", got=file_format
+            "the records are not TFRecords",
+            where=str(path),
+            expected="fileFormat tfrecord",
+            got=str(file_format),
         )
     return layout
 
 
 def _split(entry: Mapping[str, Any]) -> Split:
     lengths = tuple(int(n) for n in entry.get("shardLengths", ()))
-    template = entry.get("filepathTemplate") or TEMPLATE
-    return Split(entry["name"], lengths, int(entry.get("numBytes", 0)), template)
+    template = _text(entry.get("filepathTemplate") or TEMPLATE)
+    return Split(_text(entry["name"]), lengths, int(entry.get("numBytes", 0)), template)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no name")
+    return value
 
 
 def _file_name(name: str, split: Split, index: int, total: int) -> str:

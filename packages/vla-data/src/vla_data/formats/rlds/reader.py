@@ -9,8 +9,6 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
-from vla_data.config import from_dict
-from vla_data.files import read_json
 from vla_data.formats.describe import FeatureRow, SplitRow
 from vla_data.formats.example import Example
 from vla_data.formats.features import Leaf, leaves, read_features
@@ -93,7 +91,7 @@ class RldsReader:
         """How this data set's records become episodes; the one place where names are translated."""
         path = self.layout.directory / VLA
         if path.is_file():
-            return NativeDoor(from_dict(Schema, read_json(path)["schema"], where=str(path)))
+            return NativeDoor(Schema.load(path))
         entry = STANDARDS.get(self.name)
         where = str(self.layout.directory)
         return open_foreign(entry() if entry else None, self.leaves, lambda: self.example(0), where)

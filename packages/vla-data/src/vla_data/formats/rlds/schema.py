@@ -76,8 +76,25 @@ class Schema:
 
     @classmethod
     def load(cls, path: Path) -> Schema:
-        """Raises DataError or ConfigError when the file is missing or is not a schema."""
-        return from_dict(cls, read_json(path), where=str(path))
+        """What `finish_dataset` wrote.
+
+        Raises:
+            DataError: the file is missing, is not JSON, or names a dtype that numpy does not know.
+            ConfigError: it is not a schema.
+        """
+        content = read_json(path)
+        inner = content.get("schema") if isinstance(content, dict) else None
+        schema = from_dict(cls, inner, where=str(path))
+        for name, column in {**schema.depth, **schema.series}.items():
+            try:
+                np.dtype(column.dtype)
+            except TypeError as error:
+                raise DataError(
+                    "a column has a dtype that numpy does not know",
+                    where=f"{path}, column {name!r}",
+                    got=repr(column.dtype),
+                ) from error
+        return schema
 
     def tree(self) -> Branch:
         """The feature tree, nested as its keys say."""
