@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vla_data.phases import Phase, substeps
 from vla_data.types import ArrayImages, Camera, Episode, Observation, RobotSpec, StepResult, Trial
 
 
@@ -25,6 +26,7 @@ class Recorder:
         self._depth: dict[str, list[np.ndarray]] = {}
         self._actions: list[np.ndarray] = []
         self._results: list[StepResult] = []
+        self._phases: list[Phase] = []
 
     def see(self, observation: Observation, depth: bool = False, segmentation: bool = False) -> None:
         """Add what is seen before an action."""
@@ -38,10 +40,13 @@ class Recorder:
             for name, metres in observation.depth.items():
                 self._depth.setdefault(name, []).append(metres)
 
-    def did(self, action: np.ndarray, result: StepResult) -> None:
-        """Add the action taken on what was seen last, and what the simulator said of it."""
+    def did(self, action: np.ndarray, result: StepResult, phase: Phase | None = None) -> None:
+        """Add the action taken on what was seen last, what the simulator said of it, and the phase it
+        belongs to where the policy tells: at every step or at none."""
         self._actions.append(action)
         self._results.append(result)
+        if phase is not None:
+            self._phases.append(phase)
 
     def episode(self, success: bool) -> Episode:
         """The episode so far."""
@@ -52,15 +57,19 @@ class Recorder:
             "reward": np.array([r.reward for r in self._results], np.float32),
             "success": np.array([r.success for r in self._results], bool),
         }
+        action = np.stack(self._actions).astype(np.float32)
+        if self._phases:
+            said["phase"] = np.array([phase.number for phase in self._phases], np.int32)
         return Episode(
             id=f"{self._trial.task}-{self._trial.seed}",
             robot=self._robot,
-            action=np.stack(self._actions).astype(np.float32),
+            action=action,
             state=np.stack([o.state for o in self._seen]),
             time=np.array([o.time for o in self._seen], np.float64),
             images=images,
             instruction=self._trial.instruction,
             depth={name: np.stack(frames) for name, frames in self._depth.items()},
+            substeps=substeps(self._phases, action, self._robot.action),
             cameras={c.name: c for c in self._cameras if c.name in images},
             series=said | {name: np.stack(values) for name, values in self._series.items()},
             metadata={"task": self._trial.task, "seed": self._trial.seed, "success": success},

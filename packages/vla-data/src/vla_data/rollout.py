@@ -4,6 +4,7 @@ Notable features:
 - slots refill as episodes end; what a trial comes to does not depend on `num_envs` or on its neighbours
 - nothing is drawn that nobody looks at: a policy looks once in `execute` steps
 - simulator state reaches only policies that say they are privileged
+- a policy that tells its phases (`PhasedPolicy`) has them recorded, as a series and as sub-steps
 - what robot and policy mean by an action is compared before the first step; every chunk is checked
 """
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vla_data.errors import ConfigError
+from vla_data.phases import Phase, PhasedPolicy
 from vla_data.protocols import Policy, SimEnv
 from vla_data.recording import Recorder
 from vla_data.rollout_checks import BadActionError, checked_chunks, require_match
@@ -97,6 +99,7 @@ class _Run:
     done: deque[np.ndarray]
     queue: deque[np.ndarray] = field(default_factory=deque)
     recorder: Recorder | None = None
+    phase: Phase | None = None
     steps: int = 0
     success_step: int | None = None
     reward: float = 0.0
@@ -204,6 +207,9 @@ class _Loop:
             run.queue.extend(np.clip(actions[: self.config.execute], spec.low, spec.high))
             run.inference_seconds += share
             run.inferences += 1
+        if self.config.record and isinstance(self.policy, PhasedPolicy):
+            for slot, phase in zip(slots, self.policy.phases(slots), strict=True):
+                self.runs[slot].phase = phase
 
     def _window(self, slot: int) -> ObservationWindow:
         """The last K observations; before the episode's start the first one repeats, with actions of 0."""
@@ -240,7 +246,7 @@ class _Loop:
         """Note what a step did; whether it was the trial's last."""
         run.done.append(action)
         if run.recorder is not None:
-            run.recorder.did(action, result)
+            run.recorder.did(action, result, run.phase)
         if result.success and run.success_step is None:
             run.success_step = run.steps
         run.steps += 1

@@ -22,11 +22,14 @@ from typing import Any
 import numpy as np
 
 from vla_data.errors import MissingDependencyError
+from vla_data.phases import Phase
 from vla_data.registry import lookup
 from vla_data.sim import gl
+from vla_data.sim.branches import Branching, branching
 from vla_data.sim.cameras import describe, require_cameras
 from vla_data.sim.config import CameraView, SimConfig
 from vla_data.sim.looking import Looker
+from vla_data.sim.phase_texts import phase_texts
 from vla_data.sim.slots import Slot, SlotEnv
 from vla_data.sim.wordings import METAWORLD
 from vla_data.types import (
@@ -147,7 +150,8 @@ class MetaWorldExpert:
     def __init__(self, env: MetaWorldEnv) -> None:
         self._env = env
         self._experts = importlib.import_module("metaworld.policies").ENV_POLICY_MAP
-        self._by_slot: dict[int, Any] = {}
+        self._by_slot: dict[int, tuple[Any, Branching, tuple[str, ...]]] = {}
+        self._phases: dict[int, tuple[int, int]] = {}
         self.input_spec = InputSpec(
             env.robot, cameras=(), action_horizon=1, instruction=False, privileged=True
         )
@@ -155,7 +159,9 @@ class MetaWorldExpert:
     def reset(self, slots: Sequence[int], seeds: Sequence[int]) -> None:
         """Begin anew with each slot's task; the experts draw no random numbers."""
         for slot in slots:
-            self._by_slot[slot] = self._experts[f"{self._env.current_task(slot)}-v3"]()
+            task = self._env.current_task(slot)
+            expert = branching(self._experts[f"{task}-v3"])
+            self._by_slot[slot] = expert.policy(), expert, phase_texts(task)
 
     def infer(self, windows: Sequence[ObservationWindow]) -> list[ActionChunk]:
         """One action for each window, clipped to the range."""
@@ -163,9 +169,16 @@ class MetaWorldExpert:
             warnings.simplefilter("ignore")  # they warn at each action outside the range
             return [self._act(window) for window in windows]
 
+    def phases(self, slots: Sequence[int]) -> list[Phase]:
+        """Where each slot's last action came from: 10 × the branch of the target + that of the gripper."""
+        found = [(self._by_slot[slot][2], *self._phases[slot]) for slot in slots]
+        return [Phase(10 * target + gripper, texts[target]) for texts, target, gripper in found]
+
     def _act(self, window: ObservationWindow) -> ActionChunk:
         vector = window.latest.privileged[PRIVILEGED]
-        action = self._by_slot[window.slot].get_action(vector)
+        policy, expert, _ = self._by_slot[window.slot]
+        action = policy.get_action(vector)
+        self._phases[window.slot] = expert.taken["target"], expert.taken["gripper"]
         spec = self._env.robot.action
         return ActionChunk(np.clip(action, spec.low, spec.high)[None].astype(np.float32), spec)
 
