@@ -6,6 +6,7 @@ the robot, the cameras, and which columns are series.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from vla_data.config import from_dict
 from vla_data.errors import DataError
 from vla_data.files import read_json
-from vla_data.formats.features import Branch, Feature, Leaf, Sequence, leaves
+from vla_data.formats.features import MAX_NUMBERS, Branch, Feature, Leaf, Sequence, leaves
 from vla_data.types import Camera, Episode, RobotSpec
 
 FILE_NAME = "vla.json"
@@ -79,21 +80,14 @@ class Schema:
         """What `finish_dataset` wrote.
 
         Raises:
-            DataError: the file is missing, is not JSON, or names a dtype that numpy does not know.
+            DataError: the file is missing, is not JSON, or names columns no array has.
             ConfigError: it is not a schema.
         """
         content = read_json(path)
         inner = content.get("schema") if isinstance(content, dict) else None
         schema = from_dict(cls, inner, where=str(path))
         for name, column in {**schema.depth, **schema.series}.items():
-            try:
-                np.dtype(column.dtype)
-            except TypeError as error:
-                raise DataError(
-                    "a column has a dtype that numpy does not know",
-                    where=f"{path}, column {name!r}",
-                    got=repr(column.dtype),
-                ) from error
+            _check_column(column, f"{path}, column {name!r}")
         return schema
 
     def tree(self) -> Branch:
@@ -156,6 +150,21 @@ EPISODE_METADATA = Branch(
         "cameras_json": Leaf("text", dtype="string", description="cameras that differ from vla.json's"),
     }
 )
+
+
+def _check_column(column: Column, where: str) -> None:
+    try:
+        np.dtype(column.dtype)
+        fits = 0 <= math.prod(column.shape) <= MAX_NUMBERS and min(column.shape, default=0) >= 0
+    except TypeError:
+        fits = False
+    if not fits:
+        raise DataError(
+            "a column of a kind that no array has",
+            where=where,
+            expected="a dtype that numpy knows and a shape that memory holds",
+            got=f"{column.dtype} {list(column.shape)}",
+        )
 
 
 def _number(dtype: str, shape: tuple[int, ...], description: str = "") -> Leaf:
