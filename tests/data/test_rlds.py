@@ -19,13 +19,14 @@ import vla_data
 from vla_data.errors import DataError
 from vla_data.files import read_json, write_json
 from vla_data.formats.rlds import RldsReader, RldsWriter, finish_dataset, shard_path
-from vla_data.formats.rlds.foreign import guess
+from vla_data.formats.rlds.guess import guess
 from vla_data.formats.rlds.schema import Schema
 from vla_data.images import EncodedImages, encode
 from vla_data.types import Camera, Episode
 
 STEPS = (4, 1, 7)
 BRIDGE = "../shared/data/rlds/bridge_dataset/1.0.0"
+BRIDGE_CAMERAS = {"primary": "image_0", "secondary": "image_1", "tertiary": "image_2", "wrist": "image_3"}
 
 PEER = """
 import sys
@@ -123,7 +124,7 @@ def test_the_real_bridge_set_reads_as_tfds_reads_it(shared: Path, root: Path, pe
             np.testing.assert_array_equal(theirs[step + "observation/state"], ours.state[t])
             assert theirs[step + "language_instruction"].item().decode() == ours.instruction
             for camera in ours.images:
-                pixels = theirs[step + f"observation/{camera}"]
+                pixels = theirs[step + f"observation/{BRIDGE_CAMERAS[camera]}"]
                 np.testing.assert_array_equal(pixels, ours.images[camera][t])
 
 
@@ -131,8 +132,10 @@ def test_the_bridge_set_speaks_our_vocabulary(shared: Path):
     reader = vla_data.open_episodes(shared / "data/rlds")
     episode = reader[0]
     assert (len(reader), reader.robot.name, reader.robot.action.control_hz) == (25, "widowx250", 5.0)
-    assert sorted(episode.images) == ["image_0", "image_1", "image_2", "image_3"]
-    assert reader.cameras["image_0"] == Camera("image_0", 64, 64)
+    assert list(episode.images) == list(BRIDGE_CAMERAS)
+    assert reader.cameras["primary"] == Camera("primary", 64, 64)
+    standard = reader.door.standard  # type: ignore[attr-defined]
+    assert (standard.status, reader.robot.action.gripper_closes, reader.rate_assumed) == ("real", -1, False)
     assert episode.instruction == "put cup from counter or drying rack into sink"
     assert np.abs(episode.action[0, :6]).max() > 1e-4
     assert "episode_id" in episode.metadata
@@ -152,7 +155,8 @@ def test_an_unknown_data_set_is_read_by_its_names(shared: Path, tmp_path: Path):
     np.testing.assert_array_equal(reader[0].action[1:], known[0].action)
     np.testing.assert_array_equal(reader[0].state[1:], known[0].state)
     assert reader[0].instruction == known[0].instruction
-    assert sorted(reader[0].images) == sorted(known[0].images)
+    assert sorted(reader[0].images) == sorted(BRIDGE_CAMERAS.values())
+    assert reader.door.standard.status == "guessed"  # type: ignore[attr-defined]
 
 
 def test_a_data_set_without_an_action_is_refused_with_its_keys(dataset: Path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,19 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from vla_data.errors import DataError
+from vla_data.errors import DataError, nearest_names
 from vla_data.formats.example import Example
 from vla_data.formats.features import Leaf
 from vla_data.formats.leaves import decode_leaf, first_text
+from vla_data.formats.pictures import DepthFrames, SwappedImages
+from vla_data.formats.rlds.guess import guess, width
 from vla_data.images import EncodedImages, size
+from vla_data.openx.pieces import Piece
 from vla_data.openx.standard import Standard
-from vla_data.types import ActionDim, ActionSpec, Camera, Episode, RobotSpec, StateDim
+from vla_data.types import ArrayImages, Camera, Episode, ImageSequence, RobotSpec
 
-ASSUMED_HZ = 10.0  # control rate of a data set that nothing is known of
 STILL = 1e-5  # motion below this is the rounding of a zero
 SERIES_LIMIT = 64  # wider columns are embeddings and the like, not series of a robot
-STATE_NAMES = ("state", "proprio", "robot_state", "eef_state", "joint_state")
-TEXT_NAMES = ("language_instruction", "natural_language_instruction", "instruction")
+LENGTH_KEYS = ("steps/is_last", "steps/is_first", "steps/reward")  # tell the steps of data without actions
 
 
 @dataclass(frozen=True)
@@ -41,59 +41,85 @@ class ForeignDoor:
     def roles(self) -> dict[str, str]:
         """Flat key → what it is in this suite's vocabulary."""
         s = self.standard
-        named = {f"steps/{k}": "action" for k in s.action} | {f"steps/{k}": "state" for k in s.state}
-        named |= {f"steps/{key}": f"camera {name}" for name, key in s.cameras.items()}
-        named |= {f"steps/{s.instruction}": "instruction"} if s.instruction else {}
-        named |= {f"steps/{s.time}": "time"} if s.time else {}
-        return named | {f"steps/{k}": f"series {k}" for k in self._series_keys}
+        named = {f"steps/{k}": f"series {k}" for k in self._series_keys}
+        named |= {f"steps/{p.key}": "state" for p in s.state} | {f"steps/{p.key}": "action" for p in s.action}
+        named |= {f"steps/{p.key}": f"camera {role}" for role, p in s.cameras.items()}
+        named |= {f"steps/{d.key}": f"depth {role}" for role, d in s.depth.items()}
+        named |= {f"steps/{k}": "paraphrase" for k in s.paraphrases}
+        return named | ({f"steps/{s.instruction}": "instruction"} if s.instruction else {})
 
     def episode(self, example: Example, fallback_id: str, images: bool) -> Episode:
-        """The episode of a record; without `images`, no frame of it is looked at."""
+        """The episode of a record; without `images`, no frame and no depth of it is looked at."""
         s = self.standard
-        action = self._joined(example, s.action)
+        values: dict[str, np.ndarray] = {}
+        action = self._joined(example, s.action, values)
+        steps = len(action)
         first = 1 if s.drop_still_start and self._starts_still(action) else 0
-        state = self._joined(example, s.state) if s.state else np.zeros((len(action), 0), np.float32)
-        series = {k: self._get(example, k)[first:] for k in self._series_keys}
         return Episode(
             id=fallback_id,
             robot=s.robot,
             action=action[first:],
-            state=state[first:],
-            time=self._time(example, len(action))[first:],
-            images={name: self._frames(example, name, first) for name in s.cameras} if images else {},
-            instruction=self._instruction(example),
+            state=self._joined(example, s.state, values, steps)[first:],
+            time=(np.arange(steps) / s.robot.action.control_hz)[first:],
+            images={role: self._frames(example, role, first) for role in s.cameras if images},
+            instruction=self._text(example, s.instruction) if s.instruction else "",
+            paraphrases=self._paraphrases(example),
+            depth={role: self._depth(example, role, first) for role in s.depth if images},  # type: ignore[misc]
             cameras=dict(self.cameras),
-            series=series,
+            series={k: self._values(example, k, values)[first:] for k in self._series_keys},
             metadata=self._metadata(example),
         )
 
-    def _get(self, example: Example, key: str) -> Any:
-        return decode_leaf(example, f"steps/{key}", self.leaves[f"steps/{key}"])
+    def _values(self, example: Example, key: str, values: dict[str, np.ndarray]) -> np.ndarray:
+        """The numbers of a key, decoded once an episode."""
+        if key not in values:
+            values[key] = np.asarray(decode_leaf(example, f"steps/{key}", self.leaves[f"steps/{key}"]))
+        return values[key]
 
-    def _joined(self, example: Example, keys: tuple[str, ...]) -> np.ndarray:
-        parts = [np.asarray(self._get(example, k), np.float32) for k in keys]
-        parts = [p.reshape(len(p), -1) for p in parts]
+    def _joined(
+        self, example: Example, pieces: tuple[Piece, ...], values: dict[str, np.ndarray], steps: int = -1
+    ) -> np.ndarray:
+        if not pieces:
+            return np.zeros((self._length(example) if steps < 0 else steps, 0), np.float32)
+        parts = [p.take(self._values(example, p.key, values)) for p in pieces]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def _length(self, example: Example) -> int:
+        """Steps of an episode without an action."""
+        key = next((k for k in LENGTH_KEYS if k in self.leaves), None)
+        return len(decode_leaf(example, key, self.leaves[key])) if key else 0
 
     def _starts_still(self, action: np.ndarray) -> bool:
         moving = [i for i, d in enumerate(self.robot.action.dims) if d.quantity != "gripper"]
         return len(action) > 1 and bool((np.abs(action[0, moving]) < STILL).all())
 
-    def _time(self, example: Example, steps: int) -> np.ndarray:
-        if self.standard.time is None:
-            return np.arange(steps) / self.robot.action.control_hz
-        time = np.asarray(self._get(example, self.standard.time), np.float64).reshape(-1)
-        return time - time[0]
+    def _frames(self, example: Example, role: str, first: int) -> ImageSequence:
+        picture, camera = self.standard.cameras[role], self.cameras[role]
+        key = f"steps/{picture.key}"
+        stored = decode_leaf(example, key, self.leaves[key])[first:]
+        frames: ImageSequence
+        if self.leaves[key].kind == "tensor":
+            frames = ArrayImages(stored)
+        else:
+            frames = EncodedImages(stored, f"{example.where}, key {key!r}", (camera.height, camera.width))
+        return SwappedImages(frames) if picture.bgr else frames
 
-    def _frames(self, example: Example, name: str, first: int) -> EncodedImages:
-        key, camera = f"steps/{self.standard.cameras[name]}", self.cameras[name]
-        frames = self._get(example, self.standard.cameras[name])
-        where = f"{example.where}, key {key!r}"
-        return EncodedImages(frames[first:], where, (camera.height, camera.width))
+    def _depth(self, example: Example, role: str, first: int) -> DepthFrames:
+        key = f"steps/{self.standard.depth[role].key}"
+        stored = decode_leaf(example, key, self.leaves[key])[first:]
+        shape = _frame_size(key, self.leaves[key], lambda: example)
+        return DepthFrames(stored, self.standard.depth[role].metres, shape, f"{example.where}, key {key!r}")
 
-    def _instruction(self, example: Example) -> str:
-        key = self.standard.instruction
-        return first_text(example, f"steps/{key}") if key else ""
+    def _paraphrases(self, example: Example) -> tuple[str, ...]:
+        texts = (self._text(example, key) for key in self.standard.paraphrases)
+        return tuple(t for t in texts if t)
+
+    def _text(self, example: Example, key: str) -> str:
+        key = f"steps/{key}"
+        if self.leaves[key].kind == "text":
+            return first_text(example, key)
+        points = decode_leaf(example, key, self.leaves[key])
+        return "".join(map(chr, points[0][points[0] > 0])) if len(points) else ""
 
     def _metadata(self, example: Example) -> dict[str, Any]:
         found = {}
@@ -105,13 +131,13 @@ class ForeignDoor:
 
     @cached_property
     def _series_keys(self) -> list[str]:
-        s = self.standard
-        taken = {*s.action, *s.state, s.time}
+        """Numbers that are neither action nor state as a whole: what was converted is kept as it was, too."""
+        taken = {p.key for p in (*self.standard.action, *self.standard.state) if p.whole}
         return [
             name
             for key, leaf in self.leaves.items()
             if key.startswith("steps/") and leaf.rank == 1 and leaf.kind == "tensor"
-            and 0 < _width(leaf) <= SERIES_LIMIT
+            and 0 < width(leaf) <= SERIES_LIMIT
             and (name := key.removeprefix("steps/")) not in taken
         ]  # fmt: skip
 
@@ -125,71 +151,68 @@ def open_foreign(
         first: gives the first record; only read when an image's size is not declared.
 
     Raises:
-        DataError: the data set lacks a key its entry names, or no key looks like an action.
+        DataError: the data set lacks a key its entry names, its numbers are of another width than the entry
+            says, or no key looks like an action.
     """
     standard = standard or guess(leaves, where)
-    keys = (*standard.action, *standard.state, *standard.cameras.values())
-    for key in keys:
-        if f"steps/{key}" not in leaves:
-            raise DataError(
-                "a data set lacks a key that its entry names",
-                where=where,
-                expected=f"steps/{key}",
-                got=", ".join(sorted(leaves)),
-                next_step="read another version of the data set, or correct its entry in vla_data.openx",
-            )
-    cameras = {name: _camera(name, f"steps/{key}", leaves, first) for name, key in standard.cameras.items()}
+    _check_keys(standard, leaves, where)
+    _check_widths("action", standard.action, standard.robot.action.dim, leaves, where)
+    _check_widths("state", standard.state, len(standard.robot.state), leaves, where)
+    cameras = {}
+    for role, picture in standard.cameras.items():
+        key = f"steps/{picture.key}"
+        height, width_ = _frame_size(key, leaves[key], first)
+        cameras[role] = Camera(role, width_, height)
     return ForeignDoor(standard, dict(leaves), cameras)
 
 
-def guess(leaves: Mapping[str, Leaf], where: str = "") -> Standard:
-    """What the keys of an unknown data set seem to be. Nothing is assumed of what the numbers mean."""
-    steps = {k.removeprefix("steps/"): v for k, v in leaves.items() if k.startswith("steps/") and v.rank == 1}
-    numbers = {k: v for k, v in steps.items() if v.kind == "tensor" and None not in v.shape}
-    action = (
-        ("action",) if "action" in numbers else tuple(sorted(k for k in numbers if k.startswith("action/")))
+def _check_keys(standard: Standard, leaves: Mapping[str, Leaf], where: str) -> None:
+    s = standard
+    parts = (*s.action, *s.state, *s.cameras.values(), *s.depth.values())
+    texts = [k for k in (s.instruction, *s.paraphrases) if k]
+    for key in (*(f"steps/{p.key}" for p in parts), *(f"steps/{t}" for t in texts)):
+        if key not in leaves:
+            near = nearest_names(key, [k for k in leaves if k.startswith("steps/")])
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise DataError(
+                "a data set lacks a key that its entry names",
+                where=where,
+                expected=key,
+                got=", ".join(sorted(leaves)),
+                next_step=f"{hint}Say what its keys are in a standard.toml beside its files, "
+                "or read another version of it",
+            )
+
+
+def _check_widths(
+    what: str, pieces: tuple[Piece, ...], expected: int, leaves: Mapping[str, Leaf], where: str
+) -> None:
+    """Hold what the keys give against what the entry says the numbers mean."""
+    widths = []
+    for piece in pieces:
+        held = width(leaves[f"steps/{piece.key}"])
+        if piece.columns and max(piece.columns) >= held:
+            got = f"column {max(piece.columns)} of {held}"
+            raise _misfit(what, f"{where}, steps/{piece.key}", f"at most column {held - 1}", got)
+        widths.append(held if piece.columns is None else len(piece.columns))
+    if sum(widths) != expected:
+        got = " + ".join(map(str, widths)) or "none"
+        raise _misfit(what, where, f"{expected} numbers, as the entry's words say", got)
+
+
+def _misfit(what: str, where: str, expected: str, got: str) -> DataError:
+    return DataError(
+        f"the {what} of a data set is of another width than its entry says",
+        where=where,
+        expected=expected,
+        got=got,
+        next_step="correct the entry with a standard.toml beside the data set",
     )
-    if not action:
-        raise DataError(
-            "no key of a data set looks like an action",
-            where=where,
-            expected="steps/action, or numbers below it",
-            got=", ".join(sorted(leaves)),
-            next_step="say which key it is with an entry in vla_data.openx",
-        )
-    state = next((f"observation/{n}" for n in STATE_NAMES if f"observation/{n}" in numbers), None)
-    texts = [k for k, v in steps.items() if v.kind == "text"]
-    named = [k for name in TEXT_NAMES for k in texts if k.rsplit("/", 1)[-1] == name]
-    pictures = [k for k, v in steps.items() if v.kind == "image" and v.dtype == "uint8" and _is_colour(k, v)]
-    widths = [sum(_width(numbers[k]) for k in keys) for keys in (action, (state,) if state else ())]
-    return Standard(
-        robot=_unknown_robot(*widths),
-        action=action,
-        state=(state,) if state else (),
-        cameras={k.removeprefix("observation/"): k for k in sorted(pictures)},
-        instruction=named[0] if named else None,
-        assumed=True,
-    )
 
 
-def _width(leaf: Leaf) -> int:
-    """Numbers in one step; 0 when that varies."""
-    return math.prod(d or 0 for d in leaf.shape)
-
-
-def _is_colour(key: str, leaf: Leaf) -> bool:
-    return len(leaf.shape) == 3 and leaf.shape[-1] in (3, 4, None) and "depth" not in key
-
-
-def _unknown_robot(action_dim: int, state_dim: int) -> RobotSpec:
-    dims = tuple(ActionDim(f"action_{i}", "other", "absolute", "none") for i in range(action_dim))
-    state = tuple(StateDim(f"state_{i}") for i in range(state_dim))
-    return RobotSpec("unknown", ActionSpec(dims, control_hz=ASSUMED_HZ), state)
-
-
-def _camera(name: str, key: str, leaves: Mapping[str, Leaf], first: Callable[[], Example]) -> Camera:
-    height, width, *_ = leaves[key].shape
-    if height is None or width is None:
-        frames = decode_leaf(first(), key, leaves[key])
-        height, width = size(frames[0], key) if frames else (0, 0)
-    return Camera(name, width, height)
+def _frame_size(key: str, leaf: Leaf, first: Callable[[], Example]) -> tuple[int, int]:
+    height, width_ = (*leaf.shape, None, None)[:2]
+    if height is None or width_ is None:
+        frames = decode_leaf(first(), key, leaf)
+        return size(frames[0], key) if len(frames) else (0, 0)
+    return height, width_

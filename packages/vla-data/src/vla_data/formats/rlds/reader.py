@@ -14,12 +14,12 @@ from vla_data.formats.example import Example
 from vla_data.formats.features import Leaf, leaves, read_features
 from vla_data.formats.locate import locate, to_path
 from vla_data.formats.rlds.foreign import open_foreign
-from vla_data.formats.rlds.layout import Layout, is_dataset, open_shard, read_layout
+from vla_data.formats.rlds.layout import Layout, is_dataset, read_layout
 from vla_data.formats.rlds.native import NativeDoor
 from vla_data.formats.rlds.schema import FILE_NAME as VLA
 from vla_data.formats.rlds.schema import Schema
 from vla_data.formats.tfrecord import RecordFile
-from vla_data.openx.standard import STANDARDS
+from vla_data.openx.entries import find_standard
 from vla_data.types import Camera, Episode, RobotSpec
 
 OPEN_SHARDS = 16  # each one open holds a file and a map of it
@@ -83,8 +83,8 @@ class RldsReader:
 
     @property
     def rate_assumed(self) -> bool:
-        """Whether the control rate and the meaning of the action are guesses."""
-        return bool(getattr(getattr(self.door, "standard", None), "assumed", False))
+        """Whether the control rate is a guess: nobody published it, or nothing is known of the data set."""
+        return bool(getattr(getattr(self.door, "standard", None), "rate_assumed", False))
 
     @cached_property
     def door(self) -> Door:
@@ -92,9 +92,8 @@ class RldsReader:
         path = self.layout.directory / VLA
         if path.is_file():
             return NativeDoor(Schema.load(path))
-        entry = STANDARDS.get(self.name)
-        where = str(self.layout.directory)
-        return open_foreign(entry() if entry else None, self.leaves, lambda: self.example(0), where)
+        entry = find_standard(self.name, self.layout.directory)
+        return open_foreign(entry, self.leaves, lambda: self.example(0), str(self.layout.directory))
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -120,8 +119,14 @@ class RldsReader:
         return Example(data, file.where(record))
 
     def checksums(self) -> list[tuple[int, int]]:
-        """(length, stored checksum) of each record: tells equal records apart without reading them."""
-        shards = [self._shard(i) for i in range(len(self._ends))]
+        """(length, stored checksum) of each record: tells equal records apart without reading them.
+
+        None of a data set whose shards are fetched as they are read: all of them would have to be.
+        """
+        if self.layout.provider is not None:
+            return []
+        lengths = self.layout.split(self.split).shard_lengths
+        shards = [self._shard(i) for i, length in enumerate(lengths) if length]
         return [(int(f.lengths[i]), f.stored_checksum(i)) for f in shards for i in range(len(f))]
 
     def feature_rows(self) -> list[FeatureRow]:
@@ -156,6 +161,5 @@ class RldsReader:
         if index not in self._open:
             while len(self._open) >= OPEN_SHARDS:
                 self._open.pop(next(iter(self._open)))
-            path = self.layout.shards(self.split)[index]
-            self._open[index] = open_shard(path, self.layout.split(self.split).shard_lengths[index])
+            self._open[index] = self.layout.open(self.split, index)
         return self._open[index]
