@@ -11,16 +11,26 @@ DEPTH = 3  # root/<name>/<version>
 
 
 def to_path(uri: str | Path) -> Path:
-    """A local path from a path or a file:// address.
+    """A local path from a path, a file:// address, or the name of a data set of this machine.
+
+    `openx:NAME` is always a name; a bare NAME (or NAME/VERSION) is one when nothing lies at that path.
 
     Raises:
-        UnknownNameError: another scheme.
+        UnknownNameError: another scheme, or no data set of that name.
     """
+    from vla_data.openx.local import SCHEME, find_local, require_local
+
     text = str(uri)
+    if text.startswith(SCHEME):
+        return Path(require_local(text.removeprefix(SCHEME)).path)
     scheme, separator, rest = text.partition("://")
     if separator and scheme != "file":
-        raise UnknownNameError("kind of address", f"{scheme}://", ["file://"], where=text)
-    return Path(rest if separator else text).expanduser()
+        raise UnknownNameError("kind of address", f"{scheme}://", ["file://", SCHEME], where=text)
+    path = Path(rest if separator else text).expanduser()
+    if separator or path.is_absolute() or path.exists() or len(path.parts) not in (1, 2):
+        return path
+    named = find_local(text)
+    return path if named is None else Path(named.path)
 
 
 def locate(path: Path, is_dataset: Callable[[Path], bool]) -> Path:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from vla_data.errors import DataError, UnknownNameError
 from vla_data.files import inside, read_json
@@ -34,14 +35,21 @@ class Split:
         return sum(self.shard_lengths)
 
 
+class ShardProvider(Protocol):
+    """Has shards that do not lie beside the facts of their data set; a file stays while it is held."""
+
+    def shard(self, name: str) -> AbstractContextManager[Path]: ...
+
+
 @dataclass(frozen=True)
 class Layout:
-    """A data set's directory and what its info file says."""
+    """A data set's directory and what its info file says; `provider` when its shards are elsewhere."""
 
     directory: Path
     name: str
     version: str
     splits: Mapping[str, Split]
+    provider: ShardProvider | None = None
 
     def split(self, name: str) -> Split:
         """Raises UnknownNameError when there is no such split."""
@@ -59,17 +67,24 @@ class Layout:
     def check(self, name: str) -> None:
         """Hold the files of a split against what is declared of them: they are there, and their sizes add up.
 
+        A shard that is declared to hold nothing need not be there: it was left out of a subset. Those of a
+        provider are held against what is declared when they are opened.
+
         Raises:
             DataError: a shard is missing, too many are there, or one is truncated or damaged.
         """
-        split, paths = self.split(name), self.shards(name)
+        if self.provider is not None:
+            return
+        split, declared = self.split(name), self.shards(name)
+        counts = {p: n for p, n in zip(declared, split.shard_lengths, strict=True) if n}
+        paths = tuple(counts)
         for path in paths:
             if not path.is_file():
                 raise _missing(path, paths)
-        _refuse_others(self, name, paths)
+        _refuse_others(self, name, declared)
         size = sum(p.stat().st_size for p in paths)
         if split.num_bytes and size != split.num_bytes + OVERHEAD * split.episodes:
-            for path, length in zip(paths, split.shard_lengths, strict=True):
+            for path, length in counts.items():
                 open_shard(path, length)  # names the record, if a shard is truncated or short
             raise DataError(
                 "the shards of a split do not add up to what dataset_info.json declares",
@@ -78,6 +93,18 @@ class Layout:
                 got=f"{size} bytes in {len(paths)} files",
                 next_step=REFETCH,
             )
+
+    def open(self, name: str, index: int) -> RecordFile:
+        """A shard of a split, by its number.
+
+        Raises:
+            DataError: it is missing or damaged, or holds another number of records than declared.
+        """
+        path, records = self.shards(name)[index], self.split(name).shard_lengths[index]
+        if self.provider is None:
+            return open_shard(path, records)
+        with self.provider.shard(path.name) as fetched:
+            return open_shard(fetched, records)
 
 
 def is_dataset(path: Path) -> bool:
@@ -127,7 +154,9 @@ def read_layout(directory: Path) -> Layout:
     try:
         file_format = info.get("fileFormat", "tfrecord")
         splits = {s["name"]: _split(s) for s in info.get("splits", [])}
-        layout = Layout(directory, _text(info["name"]), str(info.get("version", "")), splits)
+        layout = Layout(
+            directory, _text(info["name"]), str(info.get("version", "")), splits, _provider(directory)
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             "dataset_info.json lacks what a reader needs",
@@ -143,6 +172,18 @@ def read_layout(directory: Path) -> Layout:
             got=str(file_format),
         )
     return layout
+
+
+def _provider(directory: Path) -> ShardProvider | None:
+    """Who has the shards of a data set that was registered without copying it; None when they are here."""
+    from vla_data.openx.manifest import FILE_NAME
+
+    path = directory / FILE_NAME
+    if not path.is_file() or read_json(path).get("mode") != "stream":
+        return None
+    from vla_data.openx.cache import StreamedShards
+
+    return StreamedShards(directory)
 
 
 def _split(entry: Mapping[str, Any]) -> Split:
