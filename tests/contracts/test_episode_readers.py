@@ -6,15 +6,18 @@ import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
-from tests.data.episodes import make_episode, write_dataset
+from tests.data.demonstrations import write_libero, write_robomimic
+from tests.data.episodes import CAMERAS, ROBOT, make_episode, write_dataset
 
 from vla_data import open_episodes
 from vla_data.errors import UnknownNameError
 from vla_data.formats import FORMATS
 from vla_data.formats.describe import DescribedReader
+from vla_data.formats.lerobot import LeRobotWriter
 from vla_data.protocols import EpisodeReader, EpisodeSource
 from vla_data.types import Episode
 
@@ -29,6 +32,19 @@ def foreign_rlds(directory: Path, shared: Path) -> Path:
     return shared / "data/rlds/bridge_dataset/1.0.0"
 
 
+def native_lerobot(directory: Path, images: Literal["keep", "video"]) -> Path:
+    with LeRobotWriter(directory / "made_up", "made_up", ROBOT, CAMERAS, images=images) as writer:
+        for i in range(EPISODES):
+            writer.write(make_episode(i, 3 + i))
+    return directory / "made_up"
+
+
+def foreign_lerobot(directory: Path, shared: Path) -> Path:
+    root = native_lerobot(directory, "video")
+    (root / "meta/vla.json").unlink()
+    return root
+
+
 @dataclass(frozen=True)
 class Case:
     """How to come by a data set of a format, with at least `EPISODES` episodes in split train."""
@@ -40,6 +56,11 @@ class Case:
 READERS = {
     "rlds": Case("rlds", native_rlds),
     "rlds of others": Case("rlds", foreign_rlds),
+    "lerobot with images": Case("lerobot", lambda directory, _: native_lerobot(directory, "keep")),
+    "lerobot with video": Case("lerobot", lambda directory, _: native_lerobot(directory, "video")),
+    "lerobot of others": Case("lerobot", foreign_lerobot),
+    "robomimic": Case("hdf5", lambda directory, _: write_robomimic(directory / "lift.hdf5", EPISODES)),
+    "libero": Case("hdf5", lambda directory, _: write_libero(directory / "suite", files=2, episodes=2)),
 }
 
 

@@ -15,9 +15,9 @@ __all__ = ["FORMATS", "Format", "find_format", "open_episodes"]
 
 @dataclass(frozen=True)
 class Format:
-    """A format: `marker` is the file that tells it, `open` a factory that imports what it needs."""
+    """A format: `holds` tells it by names alone, `open` is a factory that imports what it needs."""
 
-    marker: str
+    holds: Callable[[Path], bool]
     open: Callable[[Path, str], DescribedReader]
 
 
@@ -27,12 +27,36 @@ def _open_rlds(path: Path, split: str) -> DescribedReader:
     return RldsReader.open(path, split)
 
 
-FORMATS: dict[str, Format] = {"rlds": Format("features.json", _open_rlds)}
+def _open_lerobot(path: Path, split: str) -> DescribedReader:
+    from vla_data.formats.lerobot.reader import LeRobotReader
+
+    return LeRobotReader.open(path, split)
+
+
+def _open_hdf5(path: Path, split: str) -> DescribedReader:
+    from vla_data.formats.hdf5.reader import Hdf5Reader
+
+    return Hdf5Reader.open(path, split)
+
+
+HDF5_NAMES = (".hdf5", ".h5")
+
+
+def _holds_hdf5(path: Path) -> bool:
+    files = [path] if path.is_file() else path.iterdir() if path.is_dir() else []
+    return any(f.suffix in HDF5_NAMES and not f.name.startswith(".") and f.is_file() for f in files)
+
+
+FORMATS: dict[str, Format] = {
+    "rlds": Format(lambda path: (path / "features.json").is_file(), _open_rlds),
+    "lerobot": Format(lambda path: (path / "meta/info.json").is_file(), _open_lerobot),
+    "hdf5": Format(_holds_hdf5, _open_hdf5),
+}
 
 
 def find_format(path: Path) -> str | None:
-    """The format of the data set in a directory; None when it holds none."""
-    return next((name for name, f in FORMATS.items() if (path / f.marker).is_file()), None)
+    """The format of the data set in a directory or file; None when it holds none."""
+    return next((name for name, f in FORMATS.items() if f.holds(path)), None)
 
 
 def open_episodes(uri: str | Path, split: str = "train") -> DescribedReader:
@@ -46,6 +70,7 @@ def open_episodes(uri: str | Path, split: str = "train") -> DescribedReader:
         UnknownNameError: there is no such data set or split; the message names the nearest.
         ConfigError: several data sets are there.
         DataError: no data set is there, or its files are missing, truncated or damaged.
+        MissingDependencyError: the extra of its format is not installed.
     """
     from vla_data.formats.locate import locate, to_path
 

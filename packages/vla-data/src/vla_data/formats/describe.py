@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
 
 from vla_data.protocols import EpisodeReader
 from vla_data.types import Camera
+
+SHOWN = 60  # characters of an example
 
 
 @dataclass(frozen=True)
@@ -58,3 +62,12 @@ class DescribedReader(EpisodeReader, Protocol):
     def feature_rows(self) -> list[FeatureRow]: ...
     def split_rows(self) -> list[SplitRow]: ...
     def checksums(self) -> list[tuple[int, int]]: ...
+
+
+def shorten(value: Any) -> str:
+    """An example of a value in a few characters; of an array, its first element."""
+    if isinstance(value, np.ndarray):
+        one = value[0] if value.ndim > 0 and len(value) else value
+        value = np.array2string(np.asarray(one), precision=4, threshold=8, edgeitems=3, max_line_width=1000)
+    text = " ".join(str(value).split()) if not isinstance(value, memoryview) else f"{len(value)} bytes"
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

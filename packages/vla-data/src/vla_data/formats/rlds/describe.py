@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from vla_data.errors import DataError
-from vla_data.formats.describe import FeatureRow
+from vla_data.formats.describe import FeatureRow, shorten
 from vla_data.formats.example import Example
 from vla_data.formats.features import Leaf
 from vla_data.formats.leaves import decode_leaf
 from vla_data.images import size, sniff
-
-SHOWN = 60  # characters of an example
 
 
 def feature_rows(leaves: Mapping[str, Leaf], example: Example, roles: Mapping[str, str]) -> list[FeatureRow]:
@@ -33,7 +29,7 @@ def _row(key: str, leaf: Leaf, example: Example, role: str) -> FeatureRow:
         height, width = size(first, key)
         text = f"{len(value)} frames of {height}×{width}, the first {len(first):,} bytes"
     else:
-        text = _shorten(first)
+        text = shorten(first)
     return FeatureRow(key, leaf.kind, f"[{', '.join(sizes)}]", leaf.dtype, encoding, text, role)
 
 
@@ -42,11 +38,3 @@ def _value(key: str, leaf: Leaf, example: Example) -> Any:
         return decode_leaf(example, key, leaf)
     except DataError as error:
         return f"({error.message})"
-
-
-def _shorten(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        one = value[0] if value.ndim > 0 and len(value) else value
-        value = np.array2string(np.asarray(one), precision=4, threshold=8, edgeitems=3, max_line_width=1000)
-    text = " ".join(str(value).split()) if not isinstance(value, memoryview) else f"{len(value)} bytes"
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
