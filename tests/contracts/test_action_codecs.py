@@ -16,10 +16,14 @@ from vla_data.files import read_json, write_json
 from vla_data.normalize import NormStats
 from vla_data.protocols import ActionCodec
 from vla_data.types import ActionDim, ActionSpec
-from vla_ts import UniformBinsCodec, VqVaeCodec, load_codec
+from vla_ts import DctBpeCodec, QuantileBinsCodec, SplineCodec, UniformBinsCodec, VqVaeCodec, load_codec
+from vla_ts.bins import QuantileBinsConfig
+from vla_ts.dct_bpe import DctBpeConfig
+from vla_ts.spline import SplineConfig
 from vla_ts.vqvae import ChunkNetwork, NetworkShape
 
 HORIZON = 6
+OURS = (VqVaeCodec, UniformBinsCodec, QuantileBinsCodec, DctBpeCodec, SplineCodec)
 SPEC = ActionSpec(
     (
         ActionDim("x", "position", "delta", "base", "m", 0.05),
@@ -57,6 +61,10 @@ CODECS: dict[str, Callable[[], ActionCodec]] = {
     "vqvae with a learnt encoder": lambda: vqvae((8,)),
     "uniform bins over the limits": lambda: UniformBinsCodec(SPEC, HORIZON),
     "uniform bins over the data": lambda: UniformBinsCodec(SPEC, HORIZON, NormStats.of(list(actions(9))), 7),
+    "quantile bins": lambda: QuantileBinsCodec.fit(actions(99), SPEC),
+    "bins of equal counts": lambda: QuantileBinsCodec.fit(actions(99), SPEC, QuantileBinsConfig(9, "counts")),
+    "DCT and BPE": lambda: DctBpeCodec.fit(actions(99), SPEC, DctBpeConfig(4.0, 80)),
+    "splines": lambda: SplineCodec.fit(actions(99), SPEC, SplineConfig(4, 16)),
 }
 
 
@@ -82,17 +90,30 @@ def test_it_is_a_codec_and_says_what_it_codes(codec: ActionCodec) -> None:
 @pytest.mark.parametrize("count", [0, 1, 33])
 def test_a_round_trip_keeps_shape_type_and_limits(codec: ActionCodec, count: int) -> None:
     codes = codec.encode(actions(count))
-    assert codes.shape == (count, codec.tokens_per_chunk)
     assert codes.dtype == np.int64
+    if codec.tokens_per_chunk is not None:
+        assert codes.shape == (count, codec.tokens_per_chunk)
+    else:
+        assert len(codes) == count
+        assert (np.diff((codes == -1).astype(int), axis=1) >= 0).all()  # padding is behind, never between
+        codes = np.where(codes == -1, 0, codes)
     assert ((codes >= 0) & (codes < codec.vocab_size)).all()
     assert_chunks(codec.decode(codes), count)
+
+
+def test_what_it_encodes_it_calls_decodable(codec: ActionCodec) -> None:
+    assert isinstance(codec, OURS)
+    assert codec.decodable(codec.encode(actions(40))).tolist() == [True] * 40
 
 
 def test_a_chunk_has_the_same_codes_in_any_company(codec: ActionCodec) -> None:
     chunks = actions(40)
     together = codec.encode(chunks)
-    alone = np.concatenate([codec.encode(c[None]) for c in chunks])
-    np.testing.assert_array_equal(together, alone)
+    for i, chunk in enumerate(chunks):
+        alone = codec.encode(chunk[None])
+        np.testing.assert_array_equal(together[i, : alone.shape[1]], alone[0])
+        assert (together[i, alone.shape[1] :] == -1).all()
+        np.testing.assert_array_equal(codec.decode(alone), codec.decode(together[i : i + 1]))
 
 
 def test_coding_changes_nothing_it_was_given(codec: ActionCodec) -> None:
@@ -106,9 +127,13 @@ def test_coding_changes_nothing_it_was_given(codec: ActionCodec) -> None:
 @given(seed=st.integers(0, 2**31))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_codes_decode_within_the_limits(codec: ActionCodec, seed: int) -> None:
-    assert codec.tokens_per_chunk is not None
-    codes = np.random.default_rng(seed).integers(0, codec.vocab_size, (9, codec.tokens_per_chunk))
+    rng = np.random.default_rng(seed)
+    width = rng.integers(0, 30) if codec.tokens_per_chunk is None else codec.tokens_per_chunk
+    codes = rng.integers(0, codec.vocab_size, (9, width))
     assert_chunks(codec.decode(codes), 9)
+    if codec.tokens_per_chunk is None and width:
+        codes[np.arange(width) >= rng.integers(0, width + 1, 9)[:, None]] = -1
+        assert_chunks(codec.decode(codes), 9)
 
 
 def test_actions_far_outside_the_limits_still_have_codes(codec: ActionCodec) -> None:
@@ -153,7 +178,7 @@ def test_chunks_that_are_not_finite_are_refused_by_number(codec: ActionCodec, va
         codec.encode(chunks)
 
 
-@pytest.mark.parametrize("code", [-1, "vocab_size", 2**40])
+@pytest.mark.parametrize("code", [-2, "vocab_size", 2**40])
 def test_codes_out_of_range_are_refused_by_place(codec: ActionCodec, code: int | str) -> None:
     codes = codec.encode(actions(4))
     codes[2, 1] = codec.vocab_size if isinstance(code, str) else code
@@ -161,16 +186,24 @@ def test_codes_out_of_range_are_refused_by_place(codec: ActionCodec, code: int |
         codec.decode(codes)
 
 
+def test_padding_is_for_the_end_of_chunks_that_differ_in_length(codec: ActionCodec) -> None:
+    codes = codec.encode(actions(4))
+    codes[2, 0] = -1
+    with pytest.raises(DataError, match="chunk 2, position 0"):
+        codec.decode(codes)
+
+
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_codes_of_another_shape_or_type_are_refused(codec: ActionCodec) -> None:
     codes = codec.encode(actions(4))
-    for wrong in (codes[0], np.concatenate([codes, codes], 1), codes[:, :0], codes.astype(np.float32)):
+    widths = () if codec.tokens_per_chunk is None else (np.concatenate([codes, codes], 1), codes[:, :0])
+    for wrong in (codes[0], *widths, codes.astype(np.float32)):
         with pytest.raises(DataError, match="another shape or type"):
             codec.decode(wrong)
 
 
 def test_another_meaning_of_actions_is_refused(codec: ActionCodec) -> None:
-    assert isinstance(codec, (VqVaeCodec, UniformBinsCodec))
+    assert isinstance(codec, OURS)
     codec.require_spec(SPEC, "contract")
     with pytest.raises(SpecMismatchError, match="gripper_closes"):
         codec.require_spec(ActionSpec(SPEC.dims, 20.0, "euler_xyz", gripper_closes=1), "contract")

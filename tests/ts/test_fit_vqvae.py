@@ -20,9 +20,10 @@ from vla_data.protocols import Progress, no_progress
 from vla_data.report import Section, Table, load_sections, save_sections
 from vla_data.types import Episode
 from vla_ts import FitVqvaeConfig, VqVaeCodec, fit_vqvae, load_codec
+from vla_ts.entropy import entropies
 from vla_ts.fit import PRESETS
-from vla_ts.quality import entropies
-from vla_ts.training import ChunkTable, split
+from vla_ts.training import ChunkTable
+from vla_ts.trajectories import split
 
 
 def debug(**changes: object) -> FitVqvaeConfig:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vla_data.errors import DataError
-from vla_data.protocols import EpisodeReader
+from vla_data.protocols import EpisodeSource
 from vla_data.types import Episode
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def _faults(episode: Episode, require: Requirements) -> Iterator[tuple[str, bool
 
 
 def usable_episodes(
-    reader: EpisodeReader,
+    reader: EpisodeSource,
     require: Requirements = Requirements(),
     *,
     images: bool = False,
@@ -86,16 +86,18 @@ def usable_episodes(
     """(index, episode) of every episode that can be read and used.
 
     Args:
-        images: hand out episodes whose images can be looked at; without, no image is read.
+        images: hand out episodes whose images can be looked at; without, no image is read where the
+            source can do without.
         skip_corrupt: leave out what cannot be read or used instead of raising.
         skipped: each episode left out is added here.
 
     Raises:
         DataError: an episode is damaged or lacks something, and `skip_corrupt` is off.
     """
+    read = reader.__getitem__ if images else getattr(reader, "read_series", reader.__getitem__)
     for index in range(len(reader)):
         try:
-            episode = reader[index] if images else reader.read_series(index)
+            episode = read(index)
             require_usable(episode, require, reader.name)
         except DataError as error:
             if not skip_corrupt:

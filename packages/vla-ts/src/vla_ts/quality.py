@@ -1,218 +1,163 @@
-"""How good a codec is, measured the same way for every codec, and the page that shows it."""
+"""How good a codec is, measured the same way for every codec."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from vla_data.charts import BarChart, Bars, Line, LineChart
-from vla_data.fit import FitResult
 from vla_data.normalize import MIN_SPREAD, NormStats
 from vla_data.protocols import ActionCodec
-from vla_data.report import Section, Table, Text
 from vla_data.types import ActionSpec
+from vla_ts.checks import PADDING
+from vla_ts.entropy import CodeTables, entropies
+from vla_ts.figures import CodecQuality, CodeUse, Errors, Rates, Robustness, Speeds
+from vla_ts.rotation import rotation_angles
 
 TIMED_CHUNKS = 2048
 TIMED_GOES = 5
 RANDOM_CHUNKS = 1024
-SHOWN_DIMS = 4
-
-
-@dataclass(frozen=True)
-class CodecQuality:
-    """A codec measured on chunks it was not fitted to.
-
-    Args:
-        name: of the codec.
-        nmse: squared error in units of each dimension's variance, mean; 1 is what a constant would get.
-        relative: RMSE per dimension in units of its deviation.
-        rmse, p99, worst: error per dimension, in the unit of its `ActionDim`.
-        tokens_per_chunk, tokens_per_second: codes; a second of robot time without overlap of chunks.
-        bits: per chunk, by an ideal entropy coder that knows how often each code comes at each position.
-        codebook_size: codes to choose from at each position.
-        perplexity: codes in effective use, mean over positions.
-        dead: share of codes never used, mean over positions.
-        decodable: share of random code sequences that decode to finite chunks within the limits.
-        encode_rate, decode_rate: chunks per second on this machine.
-    """
-
-    name: str
-    nmse: float
-    relative: tuple[float, ...]
-    rmse: tuple[float, ...]
-    p99: tuple[float, ...]
-    worst: tuple[float, ...]
-    tokens_per_chunk: int
-    tokens_per_second: float
-    bits: float
-    codebook_size: int
-    perplexity: float
-    dead: float
-    decodable: float
-    encode_rate: float
-    decode_rate: float
+TOKEN_ERRORS = (0.01, 0.05)
 
 
 def measure(
-    name: str, codec: ActionCodec, chunks: Float32[np.ndarray, "n horizon dim"], stats: NormStats
+    name: str,
+    codec: ActionCodec,
+    chunks: Float32[np.ndarray, "n horizon dim"],
+    stats: NormStats,
+    learnt: Float32[np.ndarray, "m horizon dim"] | None = None,
 ) -> CodecQuality:
-    """Measure `codec` on `chunks`; `stats` says what a large error is."""
+    """Measure `codec` on `chunks`.
+
+    Args:
+        stats: what a large error is: those of the data the codec was fitted to.
+        learnt: the chunks the codec was fitted to, in their order, to learn the entropy coder's tables.
+    """
     codes = codec.encode(chunks)
-    error = np.abs(codec.decode(codes) - chunks).reshape(-1, chunks.shape[2])
-    std = np.where(np.array(stats.std) < MIN_SPREAD, 1.0, np.array(stats.std))
-    scale = np.array([d.scale for d in codec.spec.dims])
-    physical = error * scale
-    used = entropies(codes, codec.vocab_size)
-    encode_rate, decode_rate = _rates(codec, chunks)
     return CodecQuality(
         name,
-        float(np.square(error / std).mean()),
-        _plain(np.sqrt(np.square(error / std).mean(0))),
+        errors(codec.decode(codes), chunks, stats, codec.spec),
+        rates(codec, codes, None if learnt is None else codec.encode(learnt)),
+        _use(codec, codes),
+        _robustness(codec, chunks, codes, stats),
+        _speeds(codec, chunks),
+    )
+
+
+def errors(decoded: np.ndarray, chunks: np.ndarray, stats: NormStats, spec: ActionSpec) -> Errors:
+    """Errors of decoded chunks [N, horizon, action_dim]."""
+    error = np.abs(decoded - chunks).reshape(-1, chunks.shape[2])
+    relative = error / _unit(stats)
+    physical = error * np.array([d.scale for d in spec.dims])
+    angles = rotation_angles(decoded.reshape(error.shape), chunks.reshape(error.shape), spec)
+    spread = (None, None, None)
+    if angles is not None:
+        spread = (float(angles.mean()), float(np.quantile(angles, 0.99)), float(angles.max()))
+    return Errors(
+        float(np.square(relative).mean()),
+        _plain(np.square(relative).mean(0)),
+        float(np.quantile(relative, 0.99)),
+        float(relative.max()),
         _plain(np.sqrt(np.square(physical).mean(0))),
         _plain(np.quantile(physical, 0.99, axis=0)),
         _plain(physical.max(0)),
-        codes.shape[1],
-        codes.shape[1] * codec.spec.control_hz / codec.action_horizon,
-        float(used.sum()),
-        codec.vocab_size,
-        float(np.exp2(used).mean()),
-        _dead(codes, codec.vocab_size),
-        decodable(codec, codes.shape[1]),
-        encode_rate,
-        decode_rate,
+        *spread,
+        jerk_added(decoded, chunks, stats, spec),
     )
 
 
-def entropies(codes: Int64[np.ndarray, "n tokens"], vocab_size: int) -> np.ndarray:
-    """Bits of the code at each position, from how often each code is seen there, float64 [tokens]."""
-    shares = [np.bincount(column, minlength=vocab_size) / len(column) for column in codes.T]
-    return np.array([-(p[p > 0] * np.log2(p[p > 0])).sum() for p in shares])
+def jerk_added(decoded: np.ndarray, chunks: np.ndarray, stats: NormStats, spec: ActionSpec) -> float | None:
+    """Growth of the RMS jerk within chunks, of all dimensions but grippers, normalised.
+
+    Jerk is the third difference of positions: the third of absolute actions, the second of deltas and
+    velocities.
+    """
+    total = np.zeros(2)
+    for i, dim in enumerate(spec.dims):
+        order = 3 if dim.mode == "absolute" else 2
+        if dim.quantity != "gripper" and chunks.shape[1] > order:
+            total += [np.square(np.diff(x[..., i] / _unit(stats)[i], order)).sum() for x in (decoded, chunks)]
+    return float(np.sqrt(total[0] / total[1]) - 1) if total[1] > 0 else None
 
 
-def decodable(codec: ActionCodec, tokens: int) -> float:
-    """Share of random code sequences that decode to finite chunks within the limits."""
+def rates(codec: ActionCodec, codes: np.ndarray, learnt: np.ndarray | None) -> Rates:
+    """What `codes` cost; `learnt` are those of the chunks the codec was fitted to."""
+    lengths = (codes != PADDING).sum(axis=1)
+    tokens, empirical = float(lengths.mean()), _empirical(codec, codes)
+    coded = empirical
+    if learnt is not None:
+        tables = CodeTables.learn(learnt, codec.vocab_size, ends=codec.tokens_per_chunk is None)
+        coded = float(tables.bits(codes).mean())
+    seconds = codec.action_horizon / codec.spec.control_hz
+    raw = tokens * float(np.log2(codec.vocab_size))
+    return Rates(tokens, int(lengths.max(initial=0)), raw, coded, empirical, seconds)
+
+
+def _empirical(codec: ActionCodec, codes: np.ndarray) -> float:
+    """Entropy of the codes per chunk, with that of the lengths where chunks differ in them."""
+    used = (codes != PADDING).mean(axis=0)
+    bits = float((entropies(codes, codec.vocab_size) * used).sum())
+    if codec.tokens_per_chunk is not None:
+        return bits
+    lengths = (codes != PADDING).sum(axis=1)[:, None]
+    return bits + float(entropies(lengths, codes.shape[1] + 1).sum())
+
+
+def _use(codec: ActionCodec, codes: np.ndarray) -> CodeUse:
+    columns = codes if codec.tokens_per_chunk is not None else codes[codes != PADDING][:, None]
+    dead = [1 - len(np.unique(column)) / codec.vocab_size for column in columns.T]
+    perplexity = np.exp2(entropies(columns, codec.vocab_size)).mean()
+    return CodeUse(codec.vocab_size, float(perplexity), float(np.mean(dead)))
+
+
+def _robustness(codec: ActionCodec, chunks: np.ndarray, codes: np.ndarray, stats: NormStats) -> Robustness:
     rng = np.random.default_rng(0)
-    decoded = codec.decode(rng.integers(0, codec.vocab_size, (RANDOM_CHUNKS, tokens)))
+    tokens = codec.tokens_per_chunk or max(1, round(float((codes != PADDING).sum(axis=1).mean())))
+    random = _fine(codec, rng.integers(0, codec.vocab_size, (RANDOM_CHUNKS, tokens)))
+    broken = [with_token_errors(codes, codec.vocab_size, p, rng) for p in TOKEN_ERRORS]
+    nmse = [np.square((codec.decode(c) - chunks) / _unit(stats)).mean() for c in broken]
+    return Robustness(random, tuple(_fine(codec, c) for c in broken), tuple(float(v) for v in nmse))
+
+
+def with_token_errors(
+    codes: Int64[np.ndarray, "n tokens"], vocab_size: int, share: float, rng: np.random.Generator
+) -> Int64[np.ndarray, "n tokens"]:
+    """The codes, each replaced by another one, any with the same probability, in `share` of the places."""
+    hit = (rng.random(codes.shape) < share) & (codes != PADDING)
+    return np.where(hit, (codes + rng.integers(1, vocab_size, codes.shape)) % vocab_size, codes)
+
+
+def _fine(codec: ActionCodec, codes: np.ndarray) -> float:
+    """Share of rows that are codes of a chunk, finite and within the limits."""
+    decoded = codec.decode(codes)
     fine = np.isfinite(decoded) & (decoded >= codec.spec.low) & (decoded <= codec.spec.high)
-    return float(fine.all(axis=(1, 2)).mean())
+    whole = getattr(codec, "decodable", lambda c: np.ones(len(c), bool))(codes)
+    return float((fine.all(axis=(1, 2)) & whole).mean())
 
 
-def describe(
-    qualities: Sequence[CodecQuality],
-    codec: ActionCodec,
-    episode: Float32[np.ndarray, "time dim"],
-    result: FitResult,
-    episodes: tuple[int, int],
-) -> tuple[dict[str, Any], list[Section]]:
-    """The summary of a fit, and the sections of its page. The first quality is the fitted codec's."""
-    own, peer = qualities[0], qualities[1]
-    summary = {
-        "tokens_per_chunk": own.tokens_per_chunk,
-        "codebook_size": own.codebook_size,
-        "nmse": round(own.nmse, 5),
-        "bits_per_chunk": round(own.bits, 2),
-        "perplexity": round(own.perplexity, 1),
-        "dead_codes": round(own.dead, 4),
-        "decodable": own.decodable,
-        "uniform_bins_nmse": round(peer.nmse, 7),
-        "uniform_bins_tokens_per_chunk": peer.tokens_per_chunk,
-        "episodes": episodes[0],
-        "held_out_episodes": episodes[1],
-        "seconds": result.seconds,
-    }
-    on = f"{episodes[1]} held-out episodes" if episodes[1] else "the one episode it was fitted to"
-    text = (
-        f"A chunk of {codec.action_horizon} actions of {codec.spec.dim} numbers becomes "
-        f"{own.tokens_per_chunk} codes of {own.codebook_size}. Measured on {on}; fitted to {episodes[0]}."
-    )
-    blocks = (
-        Text(text),
-        _overview(qualities),
-        _per_dimension(qualities, codec.spec),
-        _curve(result),
-        _bars(qualities, codec.spec),
-        *_trajectory(codec, episode),
-    )
-    return summary, [Section("Action codec", blocks)]
-
-
-def _overview(qualities: Sequence[CodecQuality]) -> Table:
-    rows = (
-        ("codes per chunk", *(str(q.tokens_per_chunk) for q in qualities)),
-        ("codes per second", *(f"{q.tokens_per_second:.1f}" for q in qualities)),
-        ("codes to choose from", *(str(q.codebook_size) for q in qualities)),
-        ("bits per chunk, entropy-coded", *(f"{q.bits:.1f}" for q in qualities)),
-        ("error (share of variance)", *(f"{q.nmse:.3g}" for q in qualities)),
-        ("codes in effective use", *(f"{q.perplexity:.1f}" for q in qualities)),
-        ("codes never used", *(f"{q.dead:.1%}" for q in qualities)),
-        ("random codes that decode", *(f"{q.decodable:.1%}" for q in qualities)),
-        ("encode, chunks/s", *(f"{q.encode_rate:,.0f}" for q in qualities)),
-        ("decode, chunks/s", *(f"{q.decode_rate:,.0f}" for q in qualities)),
-    )
-    return Table(("", *(q.name for q in qualities)), rows)
-
-
-def _per_dimension(qualities: Sequence[CodecQuality], spec: ActionSpec) -> Table:
-    rows = [
-        (dim.name, dim.unit, *(f"{v[i]:.3g}" for q in qualities for v in (q.rmse, q.p99, q.worst)))
-        for i, dim in enumerate(spec.dims)
-    ]
-    heads = [f"{q.name} {what}" for q in qualities for what in ("RMSE", "99%", "largest")]
-    return Table(("dimension", "unit", *heads), tuple(rows), "Error of decoded actions, physical units")
-
-
-def _curve(result: FitResult) -> LineChart:
-    points = result.history["error"]
-    line = Line("error", tuple(float(s) for s, _ in points), tuple(v for _, v in points))
-    return LineChart("Training: squared error, normalised", (line,), x_label="step", log_y=True)
-
-
-def _bars(qualities: Sequence[CodecQuality], spec: ActionSpec) -> BarChart:
-    """Relative errors, so that metres and radians share an axis."""
-    groups = tuple(Bars(q.name, q.relative) for q in qualities)
-    return BarChart("RMSE in units of the deviation", tuple(d.name for d in spec.dims), groups)
-
-
-def _trajectory(codec: ActionCodec, episode: Float32[np.ndarray, "time dim"]) -> list[LineChart]:
-    """An episode beside what its chunks decode to, one after the other."""
-    horizon = codec.action_horizon
-    whole = np.concatenate([episode, np.repeat(episode[-1:], -len(episode) % horizon, axis=0)])
-    decoded = codec.decode(codec.encode(whole.reshape(-1, horizon, codec.spec.dim)))
-    decoded = decoded.reshape(-1, codec.spec.dim)[: len(episode)]
-    seconds = tuple(float(i) for i in np.arange(len(episode)) / codec.spec.control_hz)
-    return [
-        LineChart(
-            f"A held-out episode: {dim.name}",
-            (Line("action", seconds, _plain(episode[:, i])), Line("decoded", seconds, _plain(decoded[:, i]))),
-            x_label="s",
-        )
-        for i, dim in enumerate(codec.spec.dims[:SHOWN_DIMS])
-    ]
-
-
-def _rates(codec: ActionCodec, chunks: Float32[np.ndarray, "n horizon dim"]) -> tuple[float, float]:
-    """Chunks a second, encoded and decoded: the best of a few goes, since a busy machine only ever slows."""
+def _speeds(codec: ActionCodec, chunks: np.ndarray) -> Speeds:
     some = np.resize(chunks, (TIMED_CHUNKS, *chunks.shape[1:]))
     codes = codec.encode(some)
-    return _rate(lambda: codec.encode(some)), _rate(lambda: codec.decode(codes))
+    encode, decode = _seconds(lambda: codec.encode(some)), _seconds(lambda: codec.decode(codes))
+    first, one = some[:1], codec.encode(some[:1])
+    alone = [1e3 * _seconds(lambda: codec.encode(first)), 1e3 * _seconds(lambda: codec.decode(one))]
+    return Speeds(TIMED_CHUNKS / encode, TIMED_CHUNKS / decode, *alone)
 
 
-def _rate(work: Callable[[], object]) -> float:
-    seconds = []
+def _seconds(work: Callable[[], object]) -> float:
+    taken = []
     for _ in range(TIMED_GOES):
         started = time.perf_counter()
         work()
-        seconds.append(time.perf_counter() - started)
-    return TIMED_CHUNKS / min(seconds)
+        taken.append(time.perf_counter() - started)
+    return min(taken)
 
 
-def _dead(codes: Int64[np.ndarray, "n tokens"], vocab_size: int) -> float:
-    return float(np.mean([1 - len(np.unique(column)) / vocab_size for column in codes.T]))
+def _unit(stats: NormStats) -> np.ndarray:
+    std = np.array(stats.std)
+    return np.where(std < MIN_SPREAD, 1.0, std)
 
 
 def _plain(values: np.ndarray) -> tuple[float, ...]:

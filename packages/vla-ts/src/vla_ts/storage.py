@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from vla_data.errors import CheckpointError, DataError
 from vla_data.files import atomic_directory, read_json, write_json
-from vla_data.protocols import ActionCodec
-from vla_data.registry import lookup
 from vla_data.runs import make_manifest, verify
 
 CONFIG = "config.json"
 WEIGHTS = "codec.safetensors"
-SUBDIRECTORY = "codec"  # where a run of `fit_vqvae` keeps its codec
+SUBDIRECTORY = "codec"  # where a run that fits a codec keeps it
 
 
-def _load_vqvae(directory: Path) -> ActionCodec:
-    from vla_ts.vqvae import VqVaeCodec
-
-    return VqVaeCodec.load(directory)
-
-
-def _load_bins(directory: Path) -> ActionCodec:
-    from vla_ts.bins import UniformBinsCodec
-
-    return UniformBinsCodec.load(directory)
-
-
-CODECS: dict[str, Callable[[Path], ActionCodec]] = {"vqvae": _load_vqvae, "uniform_bins": _load_bins}
-
-
-def load_codec(directory: Path) -> ActionCodec:
-    """The codec saved in `directory`, or in the run of `fit_vqvae` that `directory` is.
+def codec_directory(directory: Path) -> Path:
+    """Where the codec lies: in `directory`, or in the run of a fit that `directory` is.
 
     Raises:
-        CheckpointError: there is no codec, or its files do not match its manifest.
-        UnknownNameError: it is of a kind this version does not know.
+        CheckpointError: in neither.
     """
     inner = directory if (directory / CONFIG).is_file() else directory / SUBDIRECTORY
     if not (inner / CONFIG).is_file():
@@ -48,7 +30,7 @@ def load_codec(directory: Path) -> ActionCodec:
             expected=f"{CONFIG}, or a directory {SUBDIRECTORY}/ that holds one",
             next_step="fit one with: vla ts fit-vqvae --data URI --out DIR",
         )
-    return lookup("codec", CODECS, str(read_json(inner / CONFIG).get("codec")))(inner)
+    return inner
 
 
 @contextmanager

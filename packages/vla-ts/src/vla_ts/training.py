@@ -12,15 +12,16 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 
 from vla_data.chunks import pad_actions
-from vla_data.errors import DataError
 from vla_data.fit import FitResult, fit
 from vla_data.normalize import Normalizer, NormStats
-from vla_data.protocols import EpisodeSource, OnProgress, Progress
+from vla_data.protocols import EpisodeSource, OnProgress
 from vla_data.report import Section
 from vla_ts.bins import UniformBinsCodec
 from vla_ts.fit import FitVqvaeConfig
-from vla_ts.quality import describe, measure
+from vla_ts.pages import describe
+from vla_ts.quality import measure
 from vla_ts.storage import SUBDIRECTORY
+from vla_ts.trajectories import Trajectories, read_trajectories
 from vla_ts.vqvae import ChunkNetwork, NetworkShape, VqVaeCodec
 
 FIRST_BATCH = 4096  # the codebooks start as the k-means centres of the first batch
@@ -96,63 +97,27 @@ def train_codec(
     source: EpisodeSource, config: FitVqvaeConfig, out: Path, on_progress: OnProgress
 ) -> tuple[dict[str, Any], list[Section]]:
     """Read, split, train, save, measure; see `vla_ts.fit.fit_vqvae`."""
-    actions = read_actions(source, on_progress)
-    learnt, held_out = split(actions, config.holdout, config.fit.seed)
-    stats = NormStats.of(learnt, f"actions of {source.name}")
-    codec, result = _train(source, learnt, stats, config, out, on_progress)
+    learnt, held_out = read_trajectories(source, on_progress=on_progress).split(
+        config.holdout, config.fit.seed
+    )
+    codec, result = train_vqvae(learnt, config, out, on_progress)
     codec.save(out / SUBDIRECTORY)
-    bins = UniformBinsCodec(source.robot.action, config.action_horizon, stats, config.bins)
-    measured = held_out or learnt
-    table = ChunkTable(measured, config.action_horizon)
-    chunks = table.chunks(np.arange(len(table)))
-    qualities = [measure("VQ-VAE", codec, chunks, stats), measure("uniform bins", bins, chunks, stats)]
-    return describe(qualities, codec, measured[0], result, (len(learnt), len(held_out)))
+    stats, measured = codec.norm_stats, held_out if held_out.episodes else learnt
+    bins = UniformBinsCodec(learnt.spec, config.action_horizon, stats, config.bins)
+    chunks, known = (_policy_chunks(t, config.action_horizon) for t in (measured, learnt))
+    qualities = [measure(n, c, chunks, stats, known) for n, c in (("VQ-VAE", codec), ("uniform bins", bins))]
+    counts = (len(learnt.episodes), len(held_out.episodes))
+    return describe(qualities, codec, measured.episodes[0], counts, result)
 
 
-def read_actions(source: EpisodeSource, on_progress: OnProgress) -> list[np.ndarray]:
-    """The actions of every episode, decoding no image where the source can do without."""
-    read = getattr(source, "read_series", source.__getitem__)
-    width = source.robot.action.dim
-    actions = []
-    for i in range(len(source)):
-        action = np.asarray(read(i).action, np.float32)
-        if action.shape[1:] != (width,) or not np.isfinite(action).all():
-            raise DataError(
-                "an episode's actions are not what its robot takes",
-                where=f"{source.name}, episode {i}",
-                expected=f"finite [T, {width}]",
-                got=f"{list(action.shape)}, {int((~np.isfinite(action)).sum())} values NaN or infinite",
-                next_step="vla data inspect shows which episodes hold them",
-            )
-        if len(action):
-            actions.append(action)
-        on_progress(Progress("read actions", i + 1, len(source), "episodes"))
-    if not actions:
-        raise DataError(
-            "there is no action to learn from", where=source.name, expected="one episode at least"
-        )
-    return actions
-
-
-def split(actions: list[np.ndarray], share: float, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Whole episodes to learn from and to measure on; one at least of each where there are two."""
-    count = min(len(actions) - 1, max(1, round(share * len(actions)))) if share > 0 else 0
-    order = np.random.default_rng(seed).permutation(len(actions))
-    held = set(order[:count].tolist())
-    return [a for i, a in enumerate(actions) if i not in held], [actions[i] for i in sorted(held)]
-
-
-def _train(
-    source: EpisodeSource,
-    actions: list[np.ndarray],
-    stats: NormStats,
-    config: FitVqvaeConfig,
-    out: Path,
-    on_progress: OnProgress,
+def train_vqvae(
+    data: Trajectories, config: FitVqvaeConfig, out: Path, on_progress: OnProgress
 ) -> tuple[VqVaeCodec, FitResult]:
+    """A codec fitted to all of `data`; metrics and resume states go to `out`."""
+    stats = NormStats.of(data.episodes, f"actions of {data.name}")
     shape = NetworkShape(
         config.action_horizon,
-        source.robot.action.dim,
+        data.spec.dim,
         config.levels,
         config.codebook_size,
         config.encoder_hidden,
@@ -161,7 +126,14 @@ def _train(
     torch.manual_seed(config.fit.seed)
     network = ChunkNetwork(shape)
     training = ResidualTraining(network, shape, config)
-    batches = _Batches(ChunkTable(actions, config.action_horizon), Normalizer(stats, config.norm), config)
+    table = ChunkTable(list(data.episodes), config.action_horizon)
+    batches = _Batches(table, Normalizer(stats, config.norm), config)
     result = fit(training, batches, config.fit, out, on_progress, stage="fit-vqvae")
     training.hand_over()
-    return VqVaeCodec(network, shape, source.robot.action, stats, config.norm), result
+    return VqVaeCodec(network, shape, data.spec, stats, config.norm), result
+
+
+def _policy_chunks(data: Trajectories, horizon: int) -> np.ndarray:
+    """The chunks a policy trains on: one at every step, padded at the end."""
+    table = ChunkTable(list(data.episodes), horizon)
+    return table.chunks(np.arange(len(table)))

@@ -16,7 +16,7 @@ from typing import Self, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from torch import Tensor, nn
 
 from vla_data.config import from_dict, to_dict
@@ -186,6 +186,11 @@ class VqVaeCodec:
         x_ND = torch.cat([self._network.decode(c.to(self._device)).cpu() for c in rows]).numpy()
         chunks = self._normalizer.denormalize(x_ND.reshape(len(codes), self.action_horizon, self._spec.dim))
         return chunks.clip(self._spec.low, self._spec.high)
+
+    def decodable(self, codes: Int64[np.ndarray, "n tokens"]) -> Bool[np.ndarray, "n"]:
+        """Which rows are codes of a chunk: all, whatever their codes."""
+        check_codes(codes, range(1, self.levels + 1), self.codebook_size, KIND)
+        return np.ones(len(codes), bool)
 
     def save(self, directory: Path) -> None:
         """Write a directory that `load` reads, whole or not at all."""
