@@ -38,7 +38,7 @@ def map_units(
     count = max(1, min(workers or cpu_count(), len(units)))
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(count, mp_context=context, initializer=end_with_parent) as pool:
         futures = {pool.submit(work, unit): unit for unit in units}
         try:
             for future in as_completed(futures):
@@ -61,7 +61,7 @@ def map_units(
                 future.cancel()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A worker's first act: see to it that it does not outlive its parent, as it would after kill -9."""
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -2,7 +2,7 @@
 
 A record is: length (uint64, little-endian), masked crc32c of the length, data, masked crc32c of the data.
 Notable features:
-- opening a file walks its record headers only, so an index of a gigabyte costs a few pages
+- opening a file walks its record headers only, the first time (`index_cache`)
 - lengths are always checked against their checksum; data is checked unless asked not to
 - every problem is a `DataError` that names file, record and byte offset
 """
@@ -22,6 +22,7 @@ import numpy as np
 
 from vla_data.errors import DataError
 from vla_data.files import atomic_path
+from vla_data.formats.index_cache import record_lengths
 
 HEADER = struct.Struct("<QI")
 FOOTER = struct.Struct("<I")
@@ -97,14 +98,20 @@ class RecordFile:
             self._buffer.madvise(mmap.MADV_DONTNEED, first, last - first)
 
     def _index(self) -> tuple[np.ndarray, np.ndarray]:
-        offsets, lengths = [], []
+        lengths = record_lengths(self.path, self._walk)
+        if (lengths < 0).any() or int((lengths + OVERHEAD).sum()) != len(self._buffer):
+            lengths = self._walk()  # not those of this file
+        ends = np.cumsum(lengths + OVERHEAD)
+        return ends - lengths - FOOTER.size, lengths
+
+    def _walk(self) -> np.ndarray:
+        """The lengths of the records, each held against its checksum."""
+        lengths: list[int] = []
         position, size = 0, len(self._buffer)
         while position < size:
-            length = self._header(len(offsets), position, size)
-            offsets.append(position + HEADER.size)
-            lengths.append(length)
-            position += OVERHEAD + length
-        return np.array(offsets, np.int64), np.array(lengths, np.int64)
+            lengths.append(self._header(len(lengths), position, size))
+            position += OVERHEAD + lengths[-1]
+        return np.array(lengths, np.int64)
 
     def _header(self, index: int, position: int, size: int) -> int:
         if position + HEADER.size > size:
