@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vla_data.errors import DataError, MissingDependencyError
 from vla_data.openx.remote import RemoteObject
+from vla_data.openx.web import shown
 
 READ_AT_ONCE = 1 << 20
 
@@ -45,7 +46,7 @@ class Digests:
             if expected and expected != got:
                 raise DamagedError(
                     "the bytes that arrived do not fit the published checksum",
-                    where=obj.url,
+                    where=shown(obj.url),
                     expected=f"{name} {expected}",
                     got=f"{name} {got}",
                     next_step="run the command again, or name another --source",

@@ -131,16 +131,14 @@ class Copying:
             self.repaired += fetched.repaired
 
     def _checker(self, obj: RemoteObject) -> Callable[[Path], None]:
-        """What a shard must stand: its count of records, and their checksums if its own is not published."""
+        """What a shard must stand: the count of its records and the checksum of each."""
         records = self.plan.records.get(obj.name)
 
         def check(path: Path) -> None:
             if not records:
                 return
-            shard = open_shard(path, records)
-            if not (obj.crc32c or obj.md5):
-                for _ in shard:
-                    self._require_wanted()
+            for _ in open_shard(path, records):
+                self._require_wanted()
 
         return check
 

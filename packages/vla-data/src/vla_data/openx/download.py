@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vla_data.errors import VlaError
+from vla_data.files import inside
 from vla_data.openx.copying import Copying
 from vla_data.openx.faults import DiskSpaceError
 from vla_data.openx.local import LocalDataset, register
@@ -25,6 +26,7 @@ from vla_data.openx.placing import check_in_place, remove_facts, write_facts
 from vla_data.openx.plan import Wanted, parse_shards
 from vla_data.openx.sources import open_source
 from vla_data.openx.tasks import DownloadConfig, Outcome, Task, failed, make_task, require_name
+from vla_data.openx.transfer import Transfer
 from vla_data.protocols import OnProgress, no_progress
 
 
@@ -86,7 +88,7 @@ def _copy(task: Task, config: DownloadConfig, on_progress: OnProgress) -> int:
 
 
 def _stream(task: Task, config: DownloadConfig, on_progress: OnProgress) -> int:
-    """Keep the facts and where the shards are; they are fetched as they are read."""
+    """Keep the facts, what lies beside them, and where the shards are; those are fetched as they are read."""
     plan = task.plan
     files = {o.name: FileEntry(o) for o in plan.objects}
     manifest = DownloadManifest(
@@ -102,6 +104,10 @@ def _stream(task: Task, config: DownloadConfig, on_progress: OnProgress) -> int:
     )
     with locked(task.directory / ".download.lock", wait=False):
         remove_facts(task.directory)
+        for obj in plan.objects:
+            if obj.name not in plan.records:
+                target = inside(task.directory, obj.name, task.directory)
+                Transfer(plan.source, target, config.patience, lambda _: None).run(obj)
         manifest.save(task.directory)
         write_facts(plan, task.directory)
     return 0

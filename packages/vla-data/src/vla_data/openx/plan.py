@@ -17,6 +17,7 @@ from vla_data.files import read_json
 from vla_data.formats.features import FILE_NAME as FEATURES
 from vla_data.formats.features import read_features
 from vla_data.formats.rlds.layout import INFO, Layout, read_layout
+from vla_data.formats.rlds.schema import FILE_NAME as VLA
 from vla_data.formats.tfrecord import OVERHEAD
 from vla_data.openx.faults import Patience
 from vla_data.openx.remote import RemoteObject, Source
@@ -105,7 +106,7 @@ def make_plan(source: Source, name: str, version: str, wanted: Wanted, patience:
     """
     where = source.where(name, version)
     with TemporaryDirectory() as folder:
-        found = source.objects(name, version, (FEATURES, INFO))
+        found = source.objects(name, version, (FEATURES, INFO, VLA))
         facts = _fetch_facts(source, found, where, Path(folder), patience)
         try:
             layout = read_layout(Path(folder))
@@ -117,7 +118,7 @@ def make_plan(source: Source, name: str, version: str, wanted: Wanted, patience:
             raise
     chosen = _choose(layout, wanted, where)
     names = [shards[s][i] for s, numbers in chosen.items() for i in numbers]
-    found = source.objects(name, version, names)
+    found = {**found, **source.objects(name, version, names)}
     _require_shards(layout, shards, chosen, found, where)
     left_out = any(len(chosen[s]) < len(shards[s]) for s in shards)
     published = hashlib.sha256(facts[INFO]).hexdigest()

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from vla_data.errors import DataError
 from vla_data.openx.faults import ChangedError
-from vla_data.openx.web import Body
+from vla_data.openx.web import Body, shown
 
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 
@@ -36,6 +36,7 @@ class RemoteObject:
     generation: str = ""
 
 
+@runtime_checkable
 class Source(Protocol):
     """A place that data sets can be had from."""
 
@@ -71,5 +72,5 @@ def require_same(obj: RemoteObject, generation: str) -> None:
     """Raise ChangedError unless this is the generation that was listed."""
     if generation != obj.generation:
         raise ChangedError(
-            "a file changed at the source", where=obj.url, expected=f"{obj.generation}", got=generation
+            "a file changed at the source", where=shown(obj.url), expected=f"{obj.generation}", got=generation
         )

@@ -58,6 +58,7 @@ class Outcome:
         bytes: of all its files; `to_fetch` of those that were not here before.
         repaired: faults of the source that were overcome on the way.
         subset: only some shards were asked for.
+        standard: how far what is known of its action, state and cameras was checked; empty when nothing is.
         reason: why it failed, in a line; `error` holds all of it.
     """
 
@@ -73,6 +74,7 @@ class Outcome:
     to_fetch: int = 0
     repaired: int = 0
     subset: bool = False
+    standard: str = ""
     reason: str = ""
     error: dict[str, str | int | None] | None = None
 
@@ -129,19 +131,21 @@ def choose_version(source: Source, name: str) -> str:
 
     Raises:
         SourceError: the source cannot be asked.
-        UnknownNameError: neither knows the data set.
+        UnknownNameError: the public bucket is asked for what the catalogue does not have.
         ConfigError: the source cannot list versions and the catalogue has none.
     """
     from vla_data.openx.catalog import catalog
 
     entry = catalog().get(name)
+    if entry is None and source.address == PUBLIC:
+        error = UnknownNameError("data set", name, catalog(), where="the catalogue")
+        error.next_step = f"{error.next_step} List them: vla data list. One it lacks is {name}/VERSION"
+        raise error
     there = source.versions(name)
     if entry is not None and entry.version and (not there or entry.version in there):
         return entry.version
     if there:
         return there[-1]
-    if entry is None and source.address == PUBLIC:
-        raise UnknownNameError("data set", name, catalog(), where=source.address)
     raise ConfigError(
         "no version of this data set is known",
         where=source.where(name, "VERSION"),
@@ -154,7 +158,18 @@ def failed(name: str, version: str, source: str, mode: Mode, error: BaseExceptio
     """The outcome of a data set that could not be had."""
     known = error if isinstance(error, VlaError) else DataError(str(error), got=type(error).__name__)
     reason = known.message + "".join(f": {part}" for part in (known.where, known.got) if part)
-    return Outcome(name, version, source, "failed", mode, reason=reason, error=known.to_dict())
+    standard = standard_status(name)
+    return Outcome(
+        name, version, source, "failed", mode, standard=standard, reason=reason, error=known.to_dict()
+    )
+
+
+def standard_status(name: str) -> str:
+    """How far the entry of a data set was checked; empty when it has none."""
+    from vla_data.openx.entries import find_standard
+
+    entry = find_standard(name)
+    return "" if entry is None else entry.status
 
 
 def _extended(wanted: Wanted, earlier: DownloadManifest | None, mode: Mode) -> Wanted:

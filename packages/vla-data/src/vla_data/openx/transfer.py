@@ -29,7 +29,7 @@ from vla_data.openx.faults import (
     TransientError,
 )
 from vla_data.openx.remote import RemoteObject, Source
-from vla_data.openx.web import Body
+from vla_data.openx.web import Body, shown
 
 CHUNK = 1 << 18  # bytes read at once, and at most lost by a kill
 TELLING = 1 << 20  # bytes further than ever before that count as progress, so that the patience starts anew
@@ -86,12 +86,12 @@ class Transfer:
                 return self._attempt(obj)
             except ChangedError as error:
                 now = self.source.refresh(obj)
-                changed += now != obj
-                if changed > CHANGED_LIMIT:
-                    raise
                 if now == obj:
                     self._wait(error)
-                obj = now
+                else:
+                    obj, changed, self.failures, self.furthest = now, changed + 1, 0, 0
+                if changed > CHANGED_LIMIT:
+                    raise
             except DamagedError:
                 part_path(self.target, obj).unlink(missing_ok=True)
                 damaged += 1
@@ -155,14 +155,16 @@ class Transfer:
             if not data:
                 got = f"{self.have} bytes"
                 raise TransientError(
-                    "a body ended early", where=obj.url, expected=f"{obj.size} bytes", got=got
+                    "a body ended early", where=shown(obj.url), expected=f"{obj.size} bytes", got=got
                 )
             handle.write(data)
             digests.update(data)
             self.have += len(data)
             self.on_bytes(self.have)
         if body.read(1):
-            raise ChangedError("a body is longer than listed", where=obj.url, expected=f"{obj.size} bytes")
+            raise ChangedError(
+                "a body is longer than listed", where=shown(obj.url), expected=f"{obj.size} bytes"
+            )
 
     def _require_right(self, part: Path, obj: RemoteObject) -> None:
         try:

@@ -21,9 +21,9 @@ from email.message import Message
 from email.utils import parsedate_to_datetime
 from functools import cache
 from http.client import HTTPException, HTTPResponse
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from vla_data import __version__
 from vla_data.openx.faults import ChangedError, MissingError, Patience, SourceError, TransientError
@@ -34,6 +34,7 @@ PASSING = (408, 425, 429, 500, 502, 503, 504)
 ELSEWHERE = "name a copy that can be reached: --source https://HOST/PATH, or --source file:///DIRECTORY"
 
 
+@runtime_checkable
 class Body(Protocol):
     """Bytes of an object from `start` on; `read` gives b"" at the end."""
 
@@ -71,9 +72,9 @@ def _parse(url: str, data: bytes) -> dict[str, Any]:
     try:
         found = json.loads(data)
     except ValueError as error:
-        raise TransientError("an answer is not JSON", where=url, got=str(error)) from error
+        raise TransientError("an answer is not JSON", where=shown(url), got=str(error)) from error
     if not isinstance(found, dict):
-        raise SourceError("an answer is not a JSON object", where=url, got=type(found).__name__)
+        raise SourceError("an answer is not a JSON object", where=shown(url), got=type(found).__name__)
     return found
 
 
@@ -81,9 +82,9 @@ def _read_all(response: HTTPResponse, url: str) -> bytes:
     try:
         data = response.read(JSON_LIMIT + 1)
     except (OSError, HTTPException) as error:
-        raise TransientError("a connection broke", where=url, got=_words(error)) from error
+        raise TransientError("a connection broke", where=shown(url), got=_words(error)) from error
     if len(data) > JSON_LIMIT:
-        raise SourceError("an answer is too long", where=url, expected=f"at most {JSON_LIMIT} bytes")
+        raise SourceError("an answer is too long", where=shown(url), expected=f"at most {JSON_LIMIT} bytes")
     return data
 
 
@@ -110,7 +111,7 @@ def request(
         response.close()
         raise TransientError(
             "an answer is encoded, which was not asked for",
-            where=url,
+            where=shown(url),
             expected="the object as it is",
             got=f"Content-Encoding: {encoding}",
         )
@@ -134,7 +135,7 @@ def open_body(
         if announced is not None and announced.strip() != str(size - begins):
             raise ChangedError(
                 "the source announces another length than it listed",
-                where=url,
+                where=shown(url),
                 expected=f"{size - begins} bytes",
                 got=f"Content-Length: {announced}",
             )
@@ -150,7 +151,7 @@ def _check_range(url: str, response: HTTPResponse, start: int, size: int) -> int
     if match is None or int(match[1]) != start or match[2] not in ("*", str(size)):
         raise ChangedError(
             "a part of a file is not the one asked for",
-            where=url,
+            where=shown(url),
             expected=f"bytes {start}-{size - 1}/{size}",
             got=f"Content-Range: {said}",
         )
@@ -165,7 +166,7 @@ class _Bytes:
         try:
             return self.response.read1(limit)
         except (OSError, HTTPException, ValueError) as error:
-            raise TransientError("a connection broke", where=self.url, got=_words(error)) from error
+            raise TransientError("a connection broke", where=shown(self.url), got=_words(error)) from error
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -195,6 +196,11 @@ def _opener(here: bool) -> urllib.request.OpenerDirector:
     return opener
 
 
+def shown(url: str) -> str:
+    """An address as messages name it, without what is asked of it."""
+    return unquote(url.partition("?")[0])
+
+
 def _is_here(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")
@@ -204,19 +210,21 @@ def _refusal(url: str, error: HTTPError) -> SourceError:
     """What a status other than success means."""
     said, code = f"HTTP {error.code} {error.reason}".strip(), error.code
     if code in PASSING:
-        passing = TransientError("the source cannot answer now", where=url, got=said)
+        passing = TransientError("the source cannot answer now", where=shown(url), got=said)
         passing.after = _retry_after(error.headers.get("Retry-After"))
         return passing
     if code == 404:
-        return MissingError("the source does not have this", where=url, got=said)
+        return MissingError("the source does not have this", where=shown(url), got=said)
     if code in (412, 416):
-        return ChangedError("a file changed at the source", where=url, got=said)
+        return ChangedError("a file changed at the source", where=shown(url), got=said)
     if code in (401, 403):
-        return SourceError("the source asks for credentials", where=url, got=said, next_step=ELSEWHERE)
+        return SourceError("the source asks for credentials", where=shown(url), got=said, next_step=ELSEWHERE)
     if 300 <= code < 400:
         target = f"{said}, to {error.headers.get('Location', 'nowhere')}"
-        return SourceError("a redirect was refused", where=url, expected="http(s), no less safe", got=target)
-    return SourceError("the source refuses", where=url, got=said)
+        return SourceError(
+            "a redirect was refused", where=shown(url), expected="http(s), no less safe", got=target
+        )
+    return SourceError("the source refuses", where=shown(url), got=said)
 
 
 def _retry_after(said: str | None) -> float:
@@ -236,7 +244,7 @@ def _unreachable(url: str, error: Exception) -> SourceError:
     final = isinstance(reason, (ssl.SSLCertVerificationError, ValueError, str))
     kind = SourceError if final else TransientError
     host = urlsplit(url).netloc or "the source"
-    return kind(f"cannot reach {host}", where=url, got=_words(reason), next_step=ELSEWHERE)
+    return kind(f"cannot reach {host}", where=shown(url), got=_words(reason), next_step=ELSEWHERE)
 
 
 def _words(reason: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from vla_data.errors import DataError, UnknownNameError
 from vla_data.files import inside, read_json
@@ -35,6 +35,7 @@ class Split:
         return sum(self.shard_lengths)
 
 
+@runtime_checkable
 class ShardProvider(Protocol):
     """Has shards that do not lie beside the facts of their data set; a file stays while it is held."""
 
