@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vla_data.label.checklists import checklist
+    from vla_data.label.datasets import LabelOptions, label_dataset
     from vla_data.label.labellers import LABELLERS, PRESETS, LabelConfig, SubstepLabeller, make_labeller
     from vla_data.label.scores import mean_f1, segment_f1
 
@@ -14,8 +15,10 @@ _HOMES = {
     "LABELLERS": "labellers",
     "PRESETS": "labellers",
     "LabelConfig": "labellers",
+    "LabelOptions": "datasets",
     "SubstepLabeller": "labellers",
     "checklist": "checklists",
+    "label_dataset": "datasets",
     "make_labeller": "labellers",
     "mean_f1": "scores",
     "segment_f1": "scores",
@@ -24,8 +27,10 @@ __all__ = [
     "LABELLERS",
     "PRESETS",
     "LabelConfig",
+    "LabelOptions",
     "SubstepLabeller",
     "checklist",
+    "label_dataset",
     "make_labeller",
     "mean_f1",
     "segment_f1",

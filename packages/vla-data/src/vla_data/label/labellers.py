@@ -31,6 +31,13 @@ class SubstepLabeller(Protocol):
     def label(self, episode: Episode) -> tuple[SubStep, ...]: ...
 
 
+@runtime_checkable
+class Closing(Protocol):
+    """What a labeller has besides when it holds something that is to be given back."""
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class CommandConfig:
     """An outside provider, such as a vision-language model: a program that speaks JSON lines.
