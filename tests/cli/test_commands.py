@@ -46,7 +46,7 @@ def test_inspect(vla, demos):
 
 def test_stats(vla, demos):
     ran = vla("data", "stats", demos, demos, "--json")
-    assert [d["episodes"] for d in ran.document] == [2, 2]
+    assert [d["episodes"] for d in ran.document["datasets"]] == [2, 2]
     assert "2/2 episodes (100%)" in ran.err
     assert "metaworld-sawyer" in vla("data", "stats", demos).out
 

@@ -14,7 +14,8 @@ from typing import Literal
 
 COLOURS = 6  # --c0 … --c5 of the page's style
 LEFT, RIGHT, TOP, BOTTOM = 56, 22, 30, 42
-LEGEND = 24
+LEGEND, NARROW = 24, 300
+ROW, CHARACTER, VALUE = 20, 6.6, 70  # of a row chart: height, width of a letter, room for the number
 SMALLEST_SPAN = 1e-300  # below it a step between ticks is no longer a normal number
 
 
@@ -62,23 +63,37 @@ class BarChart:
 
 
 @dataclass(frozen=True)
+class RowChart:
+    """One bar a row with its name and value, for names too long to stand below bars."""
+
+    title: str
+    names: tuple[str, ...]
+    values: tuple[float, ...]
+    kind: Literal["rows"] = "rows"
+
+
+@dataclass(frozen=True)
 class Histogram:
-    """Counts between consecutive edges (one more edge than counts)."""
+    """Counts between consecutive edges (one more edge than counts); `small` for one of many."""
 
     title: str
     edges: tuple[float, ...]
     counts: tuple[float, ...]
     x_label: str = ""
+    small: bool = False
     kind: Literal["histogram"] = "histogram"
 
 
-def render_chart(chart: LineChart | BarChart | Histogram) -> str:
+Chart = LineChart | BarChart | RowChart | Histogram
+
+
+def render_chart(chart: Chart) -> str:
     """The chart as an SVG element."""
     if isinstance(chart, LineChart):
         return _lines(chart)
     if isinstance(chart, BarChart):
         return _bars(chart)
-    return _histogram(chart)
+    return _rows(chart) if isinstance(chart, RowChart) else _histogram(chart)
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -124,7 +139,7 @@ class _Frame:
             self.parts.append(_text(12, middle, label, "middle", "m", extra=turned))
 
     def x_axis(self, label: str) -> None:
-        for tick in ticks(*self.x_range, count=6):
+        for tick in ticks(*self.x_range, count=6 if self.width > NARROW else 3):
             self.parts.append(_text(self.px(tick), self.height - BOTTOM + 16, f"{tick:g}", "middle", "m"))
         self.parts.append(_text((LEFT + self.width - RIGHT) / 2, self.height - 8, label, "middle", "m"))
 
@@ -189,9 +204,30 @@ def _bars(chart: BarChart) -> str:
     return frame.svg()
 
 
+def _rows(chart: RowChart) -> str:
+    left = 20 + CHARACTER * max((len(name) for name in chart.names), default=0)
+    width, height = max(330, left + 260), TOP + ROW * len(chart.names) + 6
+    scale = (width - left - VALUE) / (max(chart.values, default=0.0) or 1.0)
+    parts = [_text(8, 16, chart.title, "start", weight="600")]
+    for i, (name, value) in enumerate(zip(chart.names, chart.values, strict=True)):
+        y, bar = TOP + i * ROW, max(0.5, value * scale)
+        parts.append(_text(left - 6, y + 13, name, "end", "m"))
+        parts.append(
+            f'<rect x="{left:.0f}" y="{y + 2}" width="{bar:.1f}" height="{ROW - 5}" fill="{_colour(0)}"/>'
+        )
+        parts.append(
+            _text(left + bar + 5, y + 13, f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}", "start")
+        )
+    return (
+        f'<svg viewBox="0 0 {width:.0f} {height}" width="{width:.0f}" height="{height}" role="img">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
 def _histogram(chart: Histogram) -> str:
     top = max(chart.counts, default=0.0) or 1.0
-    frame = _Frame(chart.title, (chart.edges[0], chart.edges[-1]), (0, top), (330, 200))
+    size = (235, 145) if chart.small else (330, 200)
+    frame = _Frame(chart.title, (chart.edges[0], chart.edges[-1]), (0, top), size)
     frame.y_axis("")
     frame.x_axis(chart.x_label)
     for low, high, count in zip(chart.edges[:-1], chart.edges[1:], chart.counts, strict=True):

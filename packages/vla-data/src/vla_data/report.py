@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from vla_data.charts import BarChart, Histogram, LineChart, render_chart
+from vla_data.charts import BarChart, Histogram, LineChart, RowChart, render_chart
 from vla_data.config import from_dict, to_dict
 from vla_data.errors import ConfigError, DataError
 from vla_data.files import read_json, write_bytes, write_json
 
 SECTIONS = "sections.json"
+UNIT_LETTERS = 8  # a number may carry a unit or a word; a sentence that begins with one is no number
 MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".mp4": "video/mp4"}
 
 
@@ -72,7 +73,7 @@ class Gallery:
     kind: Literal["gallery"] = "gallery"
 
 
-Block = Text | Code | Table | Gallery | LineChart | BarChart | Histogram
+Block = Text | Code | Table | Gallery | LineChart | BarChart | RowChart | Histogram
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,8 @@ def _table(table: Table) -> str:
 
 
 def _align(cell: str) -> str:
-    return ' class="n"' if cell and (cell[0].isdigit() or cell[0] in "+-−–.") else ""
+    numeric = bool(cell) and (cell[0].isdigit() or cell[0] in "+-−–.")
+    return ' class="n"' if numeric and sum(c.isalpha() for c in cell) <= UNIT_LETTERS else ""
 
 
 def _media(media: Media, width: int) -> str:

@@ -9,9 +9,8 @@ import typer
 
 from vla_cli import options as o
 from vla_cli import stages
-from vla_cli.output import emit, print_sections
+from vla_cli.commands import data_download, data_explore, data_label
 from vla_cli.parser import example, make_group
-from vla_cli.progress import progress
 
 if TYPE_CHECKING:
     from vla_data.protocols import OnProgress
@@ -20,8 +19,9 @@ if TYPE_CHECKING:
 
 app = make_group("Episodes: make them in simulation, look into data sets, compare their statistics.")
 
-Uri = Annotated[str, typer.Argument(metavar="DATASET", help=o.DATASET_HELP)]
-Uris = Annotated[list[str], typer.Argument(metavar="DATASET", help=o.DATASET_HELP)]
+data_explore.register(app)
+data_download.register(app)
+data_label.register(app)
 
 
 @app.command(
@@ -65,22 +65,3 @@ def _generate(
     counts = tuple((task, str(n["episodes"]), str(n["attempts"])) for task, n in summary["tasks"].items())
     made = Section("Demonstrations", (Table(("task", "episodes", "attempts"), counts),))
     return summary, [made, *inspect(summary["directory"]).sections()]
-
-
-@app.command("inspect", epilog=example("vla data inspect runs/reach"))
-def inspect(uri: Uri, split: o.Split = "train", as_json: o.AsJson = False) -> None:
-    """Show the data model of a data set: features, cameras, robot, action, lengths, language."""
-    from vla_data.explore import inspect
-
-    model = inspect(o.locate(uri), split)
-    emit(model, as_json, lambda to: print_sections(to, model.sections()))
-
-
-@app.command("stats", epilog=example("vla data stats runs/reach runs/drawer"))
-def stats(uris: Uris, as_json: o.AsJson = False) -> None:
-    """Compare data sets: cameras, resolutions, series, lengths, control rate, languages."""
-    from vla_data.explore import sections, stats
-
-    with progress() as on_progress:
-        found = stats([o.locate(uri) for uri in uris], on_progress)
-    emit(found, as_json, lambda to: print_sections(to, sections(found)))

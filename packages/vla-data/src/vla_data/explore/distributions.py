@@ -9,6 +9,7 @@ import numpy as np
 from vla_data.charts import Histogram
 
 BINS = 40
+FEW = 4
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class Spread:
     edges: tuple[float, ...]
     counts: tuple[int, ...]
 
-    def chart(self, x_label: str = "") -> Histogram:
+    def chart(self, x_label: str = "", small: bool = False) -> Histogram:
         """As a chart of a page."""
-        return Histogram(self.name, self.edges, self.counts, x_label)
+        return Histogram(self.name, self.edges, self.counts, x_label, small)
 
 
 def spread(name: str, values: np.ndarray) -> Spread:
@@ -37,7 +38,7 @@ def spread(name: str, values: np.ndarray) -> Spread:
     if not len(values):
         return Spread(name, 0.0, 0.0, 0.0, 0.0, (0.0, 1.0), (0,))
     low, high = float(values.min()), float(values.max())
-    counts, edges = np.histogram(values, _edges(low, high, values.dtype.kind in "iu"))
+    counts, edges = np.histogram(values, binned(low, high, values.dtype.kind in "iu"))
     return Spread(
         name,
         low,
@@ -49,8 +50,11 @@ def spread(name: str, values: np.ndarray) -> Spread:
     )
 
 
-def _edges(low: float, high: float, whole: bool) -> np.ndarray:
+def binned(low: float, high: float, whole: bool = False) -> np.ndarray:
+    """Edges of the bins of numbers between `low` and `high`."""
     if whole:
+        if high - low < FEW:  # a lone bar tells little of where it stands
+            low, high = max(low - FEW, min(low, 0)), high + FEW
         step = max(1, -(-int(high - low + 1) // BINS))
         return np.arange(low, high + step + 0.5, step) - 0.5
     if high - low < 1e-9 * max(1.0, abs(low)):
