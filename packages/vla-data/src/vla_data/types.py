@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -163,6 +163,17 @@ class ImageSequence(Protocol):
     def __getitem__(self, index: int) -> Image: ...
 
 
+@runtime_checkable
+class DepthSequence(Protocol):
+    """T frames float32 [height, width] in metres: an array, or pictures decoded when indexed."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: Any, /) -> Any: ...
+    def __array__(self) -> np.ndarray: ...
+
+
 @dataclass(frozen=True, eq=False)
 class ArrayImages:
     """An `ImageSequence` over frames already in memory, uint8 [T, height, width, 3]."""
@@ -266,7 +277,7 @@ class Episode:
     images: Mapping[str, ImageSequence] = field(default_factory=dict)
     instruction: str = ""
     paraphrases: tuple[str, ...] = ()
-    depth: Mapping[str, np.ndarray] = field(default_factory=dict)
+    depth: Mapping[str, DepthSequence] = field(default_factory=dict)
     substeps: tuple[SubStep, ...] = ()
     cameras: Mapping[str, Camera] = field(default_factory=dict)
     series: Mapping[str, np.ndarray] = field(default_factory=dict)

@@ -109,7 +109,7 @@ def warped(episode: Episode, maps: Mapping[str, Callable[[int, int], np.ndarray]
     return replace(
         episode,
         images={n: _warp_images(f, warps.get(n)) for n, f in episode.images.items()},
-        depth={n: _warp_all(d, warps.get(n)) for n, d in episode.depth.items()},
+        depth={n: _warp_all(np.asarray(d), warps.get(n)) for n, d in episode.depth.items()},
         series={
             n: _warp_all(
                 v, warps.get(n.removeprefix("segmentation/")) if n.startswith("segmentation/") else None

@@ -69,7 +69,7 @@ def shifted(episode: Episode, state: int, images: int, action: int) -> Episode:
         state=cut(episode.state, "state"),
         time=cut(episode.time, "action") - episode.time[starts["action"]] + episode.time[0],
         images={n: slice_images(f, starts["images"], steps) for n, f in episode.images.items()},
-        depth={n: cut(d, "images") for n, d in episode.depth.items()},
+        depth={n: cut(np.asarray(d), "images") for n, d in episode.depth.items()},
         series={n: cut(v, _stream(n)) for n, v in episode.series.items()},
         substeps=_cut_substeps(episode.substeps, starts["action"], steps),
     )

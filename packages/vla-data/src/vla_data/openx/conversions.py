@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 Columns = Float32[np.ndarray, "time columns"]
+Row = Float32[np.ndarray, "1 columns"]
 
 SETTLED = 0.05  # a gripper command this near to 0 or 1 says closed or open; between, it is on its way
 ASKED = 0.1  # a relative gripper command smaller than this asks for no change
@@ -38,28 +39,32 @@ def relative(values: Columns) -> Columns:
     Before its first change a gripper is the other way, since nobody closes what is closed; a gripper that
     is never told anything is open.
     """
+    if not len(values):
+        return values
     told = np.where(values < -ASKED, 1, np.where(values > ASKED, -1, 0)).astype(np.float32)
     return (_held(told, _before_first(told)) + np.float32(1)) / np.float32(2)
 
 
 def binarise(values: Columns) -> Columns:
     """To 0 or 1: what is between counts as where the gripper gets to; at the end, as the nearer one."""
+    if not len(values):
+        return values
     sure = np.where(values > 1 - SETTLED, 1, np.where(values < SETTLED, -1, 0)).astype(np.float32)
-    last = np.where(values[-1:] >= 0.5, 1, -1).astype(np.float32) if len(values) else sure
+    last = np.where(values[-1:] >= 0.5, 1, -1).astype(np.float32)
     return (_held(sure[::-1], last)[::-1] + np.float32(1)) / np.float32(2)
 
 
-def _before_first(told: Columns) -> Columns:
+def _before_first(told: Columns) -> Row:
     """The opposite of each column's first value that is not 0, [1, n]; 1 where there is none."""
-    first = np.take_along_axis(told, (told != 0).argmax(axis=0)[None], axis=0) if len(told) else told[:1]
+    first = np.take_along_axis(told, (told != 0).argmax(axis=0)[None], axis=0)
     return np.where(first == 0, np.float32(1), -first)
 
 
-def _held(told: Columns, start: Columns) -> Columns:
+def _held(told: Columns, start: Row) -> Columns:
     """Each 0 replaced by the value before it; `start` [1, n] comes before the first."""
     rows = np.arange(1, len(told) + 1)[:, None]
     latest = np.maximum.accumulate(np.where(told != 0, rows, 0), axis=0)
-    return np.take_along_axis(np.concatenate([start, told]), latest, axis=0) if len(told) else told
+    return np.take_along_axis(np.concatenate([start, told]), latest, axis=0)
 
 
 CONVERSIONS: dict[str, Callable[[Columns], Columns]] = {

@@ -27,7 +27,7 @@ from vla_data.openx.pieces import (
 from vla_data.types import RobotSpec
 
 Status = Literal["real", "synthetic", "unverified", "guessed"]
-STATUS_WORDS: dict[Status, str] = {
+STATUS_WORDS: dict[str, str] = {
     "real": "verified on real episodes",
     "synthetic": "verified on synthetic episodes of its published features",
     "unverified": "unverified",
@@ -110,7 +110,7 @@ class Entry:
         Raises:
             ConfigError, UnknownNameError: a word, key or conversion in it cannot be read.
         """
-        spec = action_spec(self.action, self.hz or ASSUMED_HZ, f"{where}, action")
+        spec = action_spec(self.action, float(self.hz or ASSUMED_HZ), f"{where}, action")
         text, *others = self.instruction.split() or [None]
         return Standard(
             robot=RobotSpec(self.robot, spec, state_dims(self.state, f"{where}, state")),

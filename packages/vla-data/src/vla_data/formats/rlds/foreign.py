@@ -15,13 +15,13 @@ from vla_data.formats.features import Leaf
 from vla_data.formats.leaves import decode_leaf, first_text
 from vla_data.formats.pictures import DepthFrames, SwappedImages
 from vla_data.formats.rlds.guess import guess, width
+from vla_data.formats.unknown import SERIES_LIMIT
 from vla_data.images import EncodedImages, size
 from vla_data.openx.pieces import Piece
 from vla_data.openx.standard import Standard
 from vla_data.types import ArrayImages, Camera, Episode, ImageSequence, RobotSpec
 
 STILL = 1e-5  # motion below this is the rounding of a zero
-SERIES_LIMIT = 64  # wider columns are embeddings and the like, not series of a robot
 LENGTH_KEYS = ("steps/is_last", "steps/is_first", "steps/reward")  # tell the steps of data without actions
 
 
@@ -64,7 +64,7 @@ class ForeignDoor:
             images={role: self._frames(example, role, first) for role in s.cameras if images},
             instruction=self._text(example, s.instruction) if s.instruction else "",
             paraphrases=self._paraphrases(example),
-            depth={role: self._depth(example, role, first) for role in s.depth if images},  # type: ignore[misc]
+            depth={role: self._depth(example, role, first) for role in s.depth if images},
             cameras=dict(self.cameras),
             series={k: self._values(example, k, values)[first:] for k in self._series_keys},
             metadata=self._metadata(example),
