@@ -90,11 +90,12 @@ class ConfigError(VlaError):
 class UnknownNameError(ConfigError):
     """A task, data set, preset or key of that name does not exist.
 
-    `matches` holds the nearest names, best first.
+    `matches` holds the nearest names, best first; `known` all there are.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str | None = None) -> None:
         names = sorted(set(known))
+        self.known = tuple(names)
         self.matches = nearest_names(name, names)
         if self.matches:
             next_step = "did you mean " + " or ".join(repr(m) for m in self.matches) + "?"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vla_data.openx.standard import ASSUMED_HZ
 from vla_data.types import ActionDim, ActionSpec, Episode, RobotSpec, StateDim
 
-ASSUMED_HZ = 10.0  # control rate of a data set that nothing is known of
 SERIES_LIMIT = 64  # wider columns are embeddings and the like, not series of a robot
 
 

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from vla_data.formats.hdf5.store import member, names, read_object, read_text
-from vla_data.formats.unknown import ASSUMED_HZ, SERIES_LIMIT, unknown_robot
+from vla_data.formats.unknown import SERIES_LIMIT, unknown_robot
+from vla_data.openx.standard import ASSUMED_HZ
 from vla_data.types import ActionDim, ActionSpec, Camera, RobotSpec, StateDim
 
 LIBERO_STATE = ("obs/ee_states", "obs/gripper_states")

@@ -1,11 +1,12 @@
-"""What a writer refuses before it writes anything."""
+"""What a writer refuses before it writes anything, and how it says that it cannot."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from vla_data.errors import ConfigError
+from vla_data.errors import ConfigError, DataError
 from vla_data.formats.lerobot.info import INFO
 from vla_data.types import Camera
 
@@ -40,3 +41,17 @@ def check_names(directory: Path, split: str, cameras: Mapping[str, Camera]) -> N
             got=", ".join(sorted(p.name for p in directory.iterdir())[:4]),
             next_step="choose another directory",
         )
+
+
+@contextmanager
+def writing(root: Path) -> Iterator[None]:
+    """Say in our own words that a file could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            "a data set cannot be written",
+            where=str(root),
+            got=str(error),
+            next_step="free space on the disk, or choose another directory",
+        ) from error

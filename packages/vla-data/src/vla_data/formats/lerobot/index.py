@@ -67,14 +67,16 @@ class EpisodeIndex:
         chunk, file, start = (self._numbers(n)[episode] for n in names)
         return int(chunk), int(file), float(start)
 
-    def files(self, episodes: range, key: str | None = None) -> list[tuple[int, int]]:
-        """(chunk, file) of every file of numbers, or of a camera's videos, that these episodes lie in."""
+    def shares(self, episodes: range, key: str | None = None) -> dict[tuple[int, int], float]:
+        """(chunk, file) of numbers, or of a camera's videos → how much of its steps is of these episodes."""
         prefix = f"videos/{key}" if key else "data"
-        both = [
-            self._numbers(f"{prefix}/{part}_index")[episodes.start : episodes.stop]
-            for part in ("chunk", "file")
-        ]
-        return [(int(c), int(f)) for c, f in np.unique(np.stack(both, axis=1), axis=0)]
+        chunk, file = (self._numbers(f"{prefix}/{part}_index") for part in ("chunk", "file"))
+        found: dict[tuple[int, int], float] = {}
+        for c, f in np.unique(np.stack([chunk, file], axis=1)[episodes.start : episodes.stop], axis=0):
+            inside_file = (chunk == c) & (file == f)
+            own = inside_file[episodes.start : episodes.stop] * self.lengths[episodes.start : episodes.stop]
+            found[int(c), int(f)] = float(own.sum() / max(1, self.lengths[inside_file].sum()))
+        return found
 
     def extra(self, episode: int) -> str | None:
         """This suite's own words about an episode."""

@@ -90,7 +90,8 @@ class Native:
 
     def wanted(self, images: bool) -> list[str]:
         """The columns of numbers an episode is made of."""
-        fixed = [ACTION, *([STATE] if self.schema.state_dim else []), TIME]
+        schema = self.schema
+        fixed = [TIME, *([ACTION] if schema.robot.action.dim else []), *([STATE] if schema.state_dim else [])]
         kept = [c for n, c in self.columns.items() if images or not n.startswith("depth/")]
         return [*fixed, *kept]
 
@@ -98,14 +99,14 @@ class Native:
         self, numbers: Mapping[str, np.ndarray], instruction: str, extra: str, **rest: Any
     ) -> Episode:
         """The episode that these columns are; `rest` holds its images and whether it is wanted `whole`."""
-        steps, said, schema, whole = len(numbers[ACTION]), json.loads(extra), self.schema, rest["whole"]
-        state = numbers[STATE] if schema.state_dim else np.zeros((steps, 0), np.float32)
+        steps, said, schema, whole = len(numbers[TIME]), json.loads(extra), self.schema, rest["whole"]
+        none = np.zeros((steps, 0), np.float32)
         known = [from_dict(Camera, c) for c in said["cameras"]]
         return Episode(
             id=said["id"],
             robot=schema.robot,
-            action=numbers[ACTION].reshape(steps, schema.robot.action.dim),
-            state=state.reshape(steps, schema.state_dim),
+            action=numbers.get(ACTION, none).reshape(steps, schema.robot.action.dim),
+            state=numbers.get(STATE, none).reshape(steps, schema.state_dim),
             time=numbers[TIME],
             images=rest["images"],
             instruction=instruction,
@@ -143,10 +144,11 @@ def column_names(schema: Schema) -> dict[str, str]:
 def features(schema: Schema, columns: Mapping[str, str], video: bool) -> dict[str, Feature]:
     """Every feature of a data set of our own, those of the format itself apart."""
     robot = schema.robot
-    found = {ACTION: Feature("float32", (robot.action.dim,), tuple(d.name for d in robot.action.dims))}
+    found = {TIME: Feature("float64", (1,))}
+    if robot.action.dim:
+        found[ACTION] = Feature("float32", (robot.action.dim,), tuple(d.name for d in robot.action.dims))
     if schema.state_dim:
         found[STATE] = Feature("float32", (schema.state_dim,), tuple(d.name for d in robot.state))
-    found[TIME] = Feature("float64", (1,))
     for camera in schema.cameras:
         shape, names = (camera.height, camera.width, 3), ("height", "width", "channels")
         found[PICTURE + camera.name] = Feature("video" if video else "image", shape, names)

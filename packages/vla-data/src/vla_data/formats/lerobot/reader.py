@@ -106,7 +106,7 @@ class LeRobotReader:
         return feature_rows(self)
 
     def split_rows(self) -> list[SplitRow]:
-        """What the data set is divided into; a file of two splits counts in both."""
+        """What the data set is divided into."""
         return [SplitRow(name, len(r), *self._sizes(r)) for name, r in self.info.splits.items()]
 
     def numbers(self, episode: int, columns: Sequence[str]) -> dict[str, np.ndarray]:
@@ -199,15 +199,21 @@ class LeRobotReader:
                 )
 
     def _files(self, episodes: range) -> list[Path]:
-        found = [self.info.data_file(*pair) for pair in self.index.files(episodes)]
+        found = [self.info.data_file(*pair) for pair in self.index.shares(episodes)]
         for key in self.door.pictures.values():
             if self.info.features[key].dtype == "video":
-                found += [self.info.video_file(key, *pair) for pair in self.index.files(episodes, key)]
+                found += [self.info.video_file(key, *pair) for pair in self.index.shares(episodes, key)]
         return found
 
     def _sizes(self, episodes: range) -> tuple[int, int]:
-        files = self._files(episodes)
-        return len(files), sum(p.stat().st_size for p in files if p.is_file())
+        """Files of these episodes, and their bytes; a file shared with others counts by its steps."""
+        keys = [None, *(k for k in self.door.pictures.values() if self.info.features[k].dtype == "video")]
+        count = size = 0
+        for key in keys:
+            for pair, share in self.index.shares(episodes, key).items():
+                path = self.info.video_file(key, *pair) if key else self.info.data_file(*pair)
+                count, size = count + 1, size + share * path.stat().st_size
+        return count, round(size)
 
     def _number(self, index: int) -> int:
         count = len(self)

@@ -18,7 +18,7 @@ from vla_data.config import to_dict
 from vla_data.errors import DataError
 from vla_data.files import atomic_directory, write_json
 from vla_data.formats.lerobot import native
-from vla_data.formats.lerobot.checks import check_names, check_split
+from vla_data.formats.lerobot.checks import check_names, check_split, writing
 from vla_data.formats.lerobot.columns import require_column
 from vla_data.formats.lerobot.index import EXTRA
 from vla_data.formats.lerobot.info import (
@@ -45,7 +45,7 @@ from vla_data.formats.lerobot.statistics import (
 from vla_data.formats.lerobot.tables import EpisodeTable, Images, Texts, episode_table, info_json
 from vla_data.formats.rlds.native import check_episode
 from vla_data.formats.rlds.schema import Schema
-from vla_data.types import Camera, Episode, ImageSequence, RobotSpec
+from vla_data.types import Camera, Episode, RobotSpec
 
 
 class LeRobotWriter:
@@ -103,32 +103,8 @@ class LeRobotWriter:
         Raises:
             DataError: it does not fit the data set, or its images are damaged.
         """
-        if self._schema is None:
-            self._begin(episode)
-        assert self._schema is not None
-        check_episode(episode, self._schema)
-        text = native.episode_text(episode, self._schema)
-        numbers = self._numbers(episode)
-        chunk, file = self._data.write(
-            episode_table(self._features, numbers, self._pictures(episode), self.images)
-        )
-        row: dict[str, Any] = {
-            "episode_index": len(self._episodes),
-            "tasks": [episode.instruction],
-            "length": len(episode),
-            "data/chunk_index": chunk,
-            "data/file_index": file,
-            "dataset_from_index": self._frames,
-            "dataset_to_index": self._frames + len(episode),
-            EXTRA: text,
-        }
-        for key, video in self._videos.items():
-            row |= video.write(episode.images[key.removeprefix(native.PICTURE)])
-        stats = {k: number_stats(numbers[k]) for k in counted(self._features)}
-        stats |= self._count_colours(episode)
-        self._episodes.add(row, stats)
-        self._frames += len(episode)
-        self._splits[next(reversed(self._splits))][1] += 1
+        with writing(self._root):
+            self._write(episode)
 
     def close(self) -> None:
         """Write what says what the files hold, and give the data set its name.
@@ -144,7 +120,8 @@ class LeRobotWriter:
                     expected="at least one episode",
                     got="none",
                 )
-            self._finish(self._schema)
+            with writing(self._root):
+                self._finish(self._schema)
         except BaseException as error:
             self._abandon(error)
             raise
@@ -159,6 +136,23 @@ class LeRobotWriter:
             self._abandon(error)
         else:
             self.close()
+
+    def _write(self, episode: Episode) -> None:
+        if self._schema is None:
+            self._begin(episode)
+        assert self._schema is not None
+        check_episode(episode, self._schema)
+        text, numbers = native.episode_text(episode, self._schema), self._numbers(episode)
+        stats = {k: number_stats(numbers[k]) for k in counted(self._features)}
+        colours = {native.PICTURE + name: colour_counts(f) for name, f in episode.images.items()}
+        videos: dict[str, Any] = {}
+        for key, video in self._videos.items():  # frames of an episode that fails here belong to no episode
+            videos |= video.write(episode.images[key.removeprefix(native.PICTURE)])
+        pictures = {} if self._videos else {native.PICTURE + n: f for n, f in episode.images.items()}
+        file = self._data.write(episode_table(self._features, numbers, pictures, self.images))
+        self._episodes.add(self._row(episode, file, text) | videos, stats | self._count(colours, episode))
+        self._frames += len(episode)
+        self._splits[next(reversed(self._splits))][1] += 1
 
     def _begin(self, episode: Episode) -> None:
         schema = Schema.of(episode, self._robot, self._cameras, "png")
@@ -189,9 +183,11 @@ class LeRobotWriter:
         steps, schema = len(episode), self._schema
         assert schema is not None
         counts = np.arange(steps)
-        found: dict[str, np.ndarray] = {native.ACTION: episode.action, native.TIME: episode.time}
-        if schema.state_dim:
-            found[native.STATE] = episode.state
+        found: dict[str, np.ndarray] = {
+            native.ACTION: episode.action,
+            native.STATE: episode.state,
+            native.TIME: episode.time,
+        }
         for name, key in self._columns.items():
             kind, _, rest = name.partition("/")
             found[key] = np.asarray((episode.series if kind == "series" else episode.depth)[rest])
@@ -203,19 +199,24 @@ class LeRobotWriter:
             found[native.SUBTASK] = self._subtasks.along(episode)
         return found
 
-    def _pictures(self, episode: Episode) -> dict[str, ImageSequence]:
-        """Column → frames that are embedded in it."""
-        return {} if self._videos else {native.PICTURE + name: f for name, f in episode.images.items()}
+    def _row(self, episode: Episode, file: tuple[int, int], text: str) -> dict[str, Any]:
+        return {
+            "episode_index": len(self._episodes),
+            "tasks": [episode.instruction],
+            "length": len(episode),
+            "data/chunk_index": file[0],
+            "data/file_index": file[1],
+            "dataset_from_index": self._frames,
+            "dataset_to_index": self._frames + len(episode),
+            EXTRA: text,
+        }
 
-    def _count_colours(self, episode: Episode) -> dict[str, Any]:
-        stats = {}
-        for name, frames in episode.images.items():
-            key, counts = native.PICTURE + name, colour_counts(frames)
-            seen = min(FRAMES, len(frames))
+    def _count(self, colours: Mapping[str, np.ndarray], episode: Episode) -> dict[str, Any]:
+        seen = min(FRAMES, len(episode))
+        for key, counts in colours.items():
             self._colours[key] = self._colours.get(key, 0) + counts
             self._seen[key] += seen
-            stats[key] = colour_stats(counts, seen)
-        return stats
+        return {key: colour_stats(counts, seen) for key, counts in colours.items()}
 
     def _finish(self, schema: Schema) -> None:
         for files in (self._data, *self._videos.values(), self._episodes):

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from vla_data.errors import DataError
 from vla_data.formats.features import Leaf
+from vla_data.formats.unknown import unknown_robot
 from vla_data.openx.pieces import Picture, Piece
-from vla_data.openx.standard import ASSUMED_HZ, Standard
-from vla_data.types import ActionDim, ActionSpec, RobotSpec, StateDim
+from vla_data.openx.standard import Standard
 
 STATE_NAMES = ("state", "proprio", "robot_state", "eef_state", "joint_state")
 TEXT_NAMES = ("language_instruction", "natural_language_instruction", "instruction")
@@ -40,7 +40,7 @@ def guess(leaves: Mapping[str, Leaf], where: str = "") -> Standard:
     pictures = [k for k, v in steps.items() if v.kind == "image" and v.dtype == "uint8" and _is_colour(k, v)]
     widths = [sum(width(numbers[k]) for k in keys) for keys in (action, (state,) if state else ())]
     return Standard(
-        robot=_unknown_robot(*widths),
+        robot=unknown_robot(widths[0], widths[1]),
         action=tuple(map(Piece, action)),
         state=(Piece(state),) if state else (),
         cameras={k.removeprefix("observation/"): Picture(k) for k in sorted(pictures)},
@@ -57,9 +57,3 @@ def width(leaf: Leaf) -> int:
 
 def _is_colour(key: str, leaf: Leaf) -> bool:
     return len(leaf.shape) == 3 and leaf.shape[-1] in (3, 4, None) and "depth" not in key
-
-
-def _unknown_robot(action_dim: int, state_dim: int) -> RobotSpec:
-    dims = tuple(ActionDim(f"action_{i}", "other", "absolute", "none") for i in range(action_dim))
-    state = tuple(StateDim(f"state_{i}") for i in range(state_dim))
-    return RobotSpec("unknown", ActionSpec(dims, control_hz=ASSUMED_HZ), state)
