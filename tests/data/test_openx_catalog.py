@@ -10,7 +10,7 @@ import pytest
 
 from vla_data.config import to_dict
 from vla_data.errors import ConfigError, UnknownNameError
-from vla_data.openx.catalog import HAS, catalog, find_entry, parse_size, select
+from vla_data.openx.catalog import HAS, catalog, find_entry, full_name, parse_size, select
 from vla_data.openx.entries import ENTRIES, find_standard
 
 
@@ -63,6 +63,9 @@ def test_stored_encodings_are_those_of_the_inventory():
 def test_a_name_is_found_with_and_without_its_suffix_and_a_wrong_one_names_the_nearest():
     assert find_entry("austin_buds_dataset").name == "austin_buds_dataset_converted_externally_to_rlds"
     assert find_entry("droid").short_name == "droid"
+    assert full_name("viola") == "viola"
+    assert full_name("toy/1.0.0") == "toy/1.0.0"
+    assert full_name("dlr_sara_pour/0.1.0") == "dlr_sara_pour_converted_externally_to_rlds/0.1.0"
     with pytest.raises(UnknownNameError, match="'austin_buds_dataset'"):
         find_entry("austin_bud_dataset")
 

@@ -64,8 +64,8 @@ def listed(
         _list_local({e.name for e in found}, everything, as_json)
         return
     emit(found, as_json, lambda to: _show(to, found, wide))
-    hint(f"{len(found)} data sets. cams: how many; w one at the wrist, d depth. – not in the public bucket.")
-    hint("Fetch one with: vla data download NAME")
+    hint(f"{len(found)} data sets. cams: how many; w one at the wrist, d depth. checked: on which episodes.")
+    hint("– is not published; without a size, it is somebody's copy. Fetch one with: vla data download NAME")
 
 
 def _show(to: Console, entries: Sequence[CatalogEntry], wide: bool) -> None:

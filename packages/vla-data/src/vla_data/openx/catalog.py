@@ -106,11 +106,17 @@ def find_entry(name: str) -> CatalogEntry:
     Raises:
         UnknownNameError: there is none; the message names the nearest.
     """
-    known = catalog()
-    full = name if name in known else name + SUFFIX
+    known, full = catalog(), full_name(name)
     if full not in known:
         raise UnknownNameError("data set of Open X-Embodiment", name, [e.short_name for e in known.values()])
     return known[full]
+
+
+def full_name(name: str) -> str:
+    """The catalogued name of NAME or NAME/VERSION given without its suffix; any other as it is."""
+    base, slash, version = name.partition("/")
+    known = catalog()
+    return f"{base}{SUFFIX}{slash}{version}" if base not in known and base + SUFFIX in known else name
 
 
 def select(

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from vla_data.errors import VlaError
 from vla_data.files import inside
+from vla_data.openx.catalog import full_name
 from vla_data.openx.copying import Copying
 from vla_data.openx.faults import DiskSpaceError
 from vla_data.openx.local import LocalDataset, register
@@ -54,7 +55,8 @@ def download(
     wanted = Wanted(parse_shards(config.shards) if config.shards else None, config.episodes)
     for name in names:
         require_name(name)
-    tasks = [make_task(source, name, wanted, config, on_progress) for name in dict.fromkeys(names)]
+    unique = dict.fromkeys(full_name(name) for name in names)
+    tasks = [make_task(source, name, wanted, config, on_progress) for name in unique]
     if not dry_run:
         tasks = _with_room(tasks, config.local_dir)
     return [t if isinstance(t, Outcome) else _carry_out(t, config, on_progress, dry_run) for t in tasks]

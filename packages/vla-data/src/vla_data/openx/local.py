@@ -75,12 +75,17 @@ def local_datasets() -> list[LocalDataset]:
 
 def find_local(name: str) -> LocalDataset | None:
     """The data set called NAME or NAME/VERSION, the one registered last first; None when there is none."""
-    name, _, version = name.partition("/")
+    base, _, version = name.partition("/")
     for dataset in reversed(_registered()):
-        if dataset.name == name and version in ("", dataset.version) and _is_dataset(Path(dataset.path)):
+        if dataset.name == base and version in ("", dataset.version) and _is_dataset(Path(dataset.path)):
             return dataset
-    matches = [d for d in local_datasets() if d.name == name and version in ("", d.version)]
-    return matches[-1] if matches else None
+    matches = [d for d in local_datasets() if d.name == base and version in ("", d.version)]
+    if matches:
+        return matches[-1]
+    from vla_data.openx.catalog import full_name
+
+    full = full_name(name)
+    return None if full == name else find_local(full)
 
 
 def require_local(name: str) -> LocalDataset:
