@@ -17,7 +17,7 @@ from vla_data.openx.download import download
 from vla_data.openx.faults import Patience, TransientError
 from vla_data.openx.tasks import DownloadConfig, Outcome
 
-BRIEF = Patience(attempts=4, first_delay=0.005, timeout=0.3)
+BRIEF = Patience(attempts=4, first_delay=0.005, timeout=1.0)
 
 
 @pytest.fixture(scope="module")

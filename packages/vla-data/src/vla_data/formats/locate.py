@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vla_data.errors import ConfigError, DataError, UnknownNameError, nearest_names
+from vla_data.openx.local import SCHEME, find_local, local_datasets, require_local
 
 DEPTH = 3  # root/<name>/<version>
 
@@ -18,8 +19,6 @@ def to_path(uri: str | Path) -> Path:
     Raises:
         UnknownNameError: another scheme, or no data set of that name.
     """
-    from vla_data.openx.local import SCHEME, find_local, require_local
-
     text = str(uri)
     if text.startswith(SCHEME):
         return Path(require_local(text.removeprefix(SCHEME)).path)
@@ -46,7 +45,10 @@ def locate(path: Path, is_dataset: Callable[[Path], bool]) -> Path:
     if not path.exists():
         parent = path.parent
         siblings = [p.name for p in parent.iterdir() if p.is_dir()] if parent.is_dir() else []
-        raise UnknownNameError("data set", path.name, siblings, where=str(path))
+        known = [s for s in siblings if not s.startswith(".")]
+        if len(path.parts) == 1:  # it may be meant as a name
+            known += [d.name for d in local_datasets()]
+        raise UnknownNameError("data set", path.name, known, where=str(path))
     found = find_datasets(path, is_dataset)
     if len(found) == 1:
         return found[0]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vla_data.errors import ConfigError, DataError
 from vla_data.files import inside
-from vla_data.openx.faults import Patience
+from vla_data.openx.faults import ChangedError, Patience
 from vla_data.openx.lock import locked
 from vla_data.openx.manifest import FILE_NAME, DownloadManifest, load_manifest
 from vla_data.openx.remote import RemoteObject
@@ -110,7 +110,15 @@ class StreamedShards:
             said = f"fetching {listed.name} ({listed.size / 1e6:,.0f} MB) from {self.manifest.source}"
             log.log(logging.WARNING if listed.size > WORTH_SAYING else logging.INFO, said)
             source = open_source(self.manifest.source, self.patience)
-            Transfer(source, path, self.patience, _check_records).run(listed)
+            try:
+                Transfer(source, path, self.patience, _check_records, follow=False).run(listed)
+            except ChangedError as error:
+                name = f"{self.manifest.name}/{self.manifest.version}"
+                error.message = "a shard changed at the source since the data set was registered"
+                error.next_step = (
+                    f"register it again: vla data download {name} --source {self.manifest.source}"
+                )
+                raise
 
 
 def make_room(root: Path, limit: float) -> None:

@@ -20,11 +20,14 @@ UNITS = ((10_000_000, 1_000_000, "MB"), (0, 1_000, "kB"))
 def run_jobs(work: Callable[[T], None], items: Sequence[T], jobs: int, cancel: threading.Event) -> None:
     """Call `work` on each item, `jobs` at a time; it sees to its own errors.
 
-    Threads are daemons and `cancel` calls them off: Ctrl-C ends at once, also while a socket is silent.
+    Threads are daemons and `cancel` calls them off: Ctrl-C ends at once, also while a socket is silent. What
+    `work` raises all the same calls the others off and is raised here.
     """
     waiting: queue.SimpleQueue[T] = queue.SimpleQueue()
     for item in items:
         waiting.put(item)
+
+    unforeseen: list[BaseException] = []
 
     def labour() -> None:
         while not cancel.is_set():
@@ -32,6 +35,9 @@ def run_jobs(work: Callable[[T], None], items: Sequence[T], jobs: int, cancel: t
                 work(waiting.get_nowait())
             except (queue.Empty, CancelledError):
                 return
+            except BaseException as error:
+                unforeseen.append(error)
+                cancel.set()
 
     threads = [threading.Thread(target=labour, daemon=True) for _ in range(min(jobs, len(items)))]
     try:
@@ -43,6 +49,8 @@ def run_jobs(work: Callable[[T], None], items: Sequence[T], jobs: int, cancel: t
     except BaseException:
         cancel.set()
         raise
+    if unforeseen:
+        raise unforeseen[0]
 
 
 class Meter:

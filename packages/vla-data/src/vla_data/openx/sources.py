@@ -15,7 +15,8 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from vla_data.errors import ConfigError, UnknownNameError
-from vla_data.files import inside
+from vla_data.files import inside, read_json
+from vla_data.formats.rlds.layout import INFO
 from vla_data.openx import web
 from vla_data.openx.bucket import Bucket
 from vla_data.openx.faults import MissingError, Patience, SourceError
@@ -110,13 +111,15 @@ class Folder:
 
     def versions(self, name: str) -> list[str]:
         """What there is of a data set."""
+        if (self.root / INFO).is_file():
+            return [str(read_json(self.root / INFO).get("version", ""))]
         above = self.root if self.root.name == name else self.root / name
         return sort_versions([p.name for p in above.iterdir() if p.is_dir()] if above.is_dir() else [])
 
     def directory(self, name: str, version: str) -> Path:
         """Where a data set lies: below the root, or the root itself."""
         below = (self.root / name / version, self.root / version, self.root)
-        return next((p for p in below if (p / "dataset_info.json").is_file()), below[0])
+        return next((p for p in below if (p / INFO).is_file()), below[0])
 
     def where(self, name: str, version: str) -> str:
         """How messages name a data set."""

@@ -57,6 +57,7 @@ class Transfer:
         check: raises DataError when the file in its `.part` cannot be right.
         cancel: set to call the work off; what was fetched is kept for the next attempt.
         on_bytes: told how many bytes of the object are here.
+        follow: fetch the newer content of an object that changed, rather than raise ChangedError.
     """
 
     source: Source
@@ -65,6 +66,7 @@ class Transfer:
     check: Callable[[Path], None]
     cancel: threading.Event = field(default_factory=threading.Event)
     on_bytes: Callable[[int], None] = lambda _: None
+    follow: bool = True
     faults: int = 0
     failures: int = 0
     furthest: int = 0
@@ -74,7 +76,7 @@ class Transfer:
         """Fetch until it is right.
 
         Raises:
-            SourceError: the source fails too often, or no longer has the object.
+            SourceError: the source fails too often, no longer has the object, or changes it again and again.
             DamagedError: it arrives damaged each time.
             DataError: it arrives as published and is no whole shard.
             DiskSpaceError: the disk is full.
@@ -90,7 +92,7 @@ class Transfer:
                     self._wait(error)
                 else:
                     obj, changed, self.failures, self.furthest = now, changed + 1, 0, 0
-                if changed > CHANGED_LIMIT:
+                if changed > CHANGED_LIMIT or (changed and not self.follow):
                     raise
             except DamagedError:
                 part_path(self.target, obj).unlink(missing_ok=True)
