@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ import pytest
 from tests.data.openx_synthetic import LEFT, RIGHT, SAID, STEPS, published, write_synthetic
 
 from vla_data import open_episodes
-from vla_data.formats.rlds.reader import RldsReader
+from vla_data.formats.rlds import RldsReader, RldsWriter, finish_dataset
 from vla_data.openx.entries import ENTRIES, LABS, find_standard
 from vla_data.types import Episode
 
@@ -221,6 +224,64 @@ def test_data_without_an_action_has_steps_all_the_same(tmp_path: Path):
     reader, episode, _ = read(tmp_path, "tidybot")
     assert (episode.action.shape, episode.state.shape) == ((STEPS, 0), (STEPS, 0))
     assert reader.robot.action.dims == ()
+
+
+@pytest.mark.parametrize("name", ["berkeley_autolab_ur5", f"maniskill_dataset{X}", "kuka", "tidybot"])
+def test_a_standardised_episode_can_be_written_and_comes_back(tmp_path: Path, name: str):
+    reader, episode, _ = read(tmp_path, name)
+    directory = tmp_path / "copy" / "copied" / "1.0.0"
+    with RldsWriter(directory, "copied", reader.robot, reader.cameras) as writer:
+        writer.write(episode)
+    finish_dataset(directory)
+    again = RldsReader.open(directory)[0]
+    for ours, theirs in ((again.action, episode.action), (again.state, episode.state)):
+        np.testing.assert_array_equal(ours, theirs)
+    assert set(again.series) == set(episode.series)
+    for role, frames in episode.images.items():
+        np.testing.assert_array_equal(again.images[role][0], frames[0])
+    for role, depth in episode.depth.items():
+        np.testing.assert_array_equal(again.depth[role], np.asarray(depth))
+
+
+PEER = """
+import sys
+import numpy as np, tensorflow_datasets as tfds
+for directory, key, file in zip(*[iter(sys.argv[1:])] * 3):
+    builder = tfds.builder_from_directory(directory)
+    episode = next(iter(builder.as_dataset(split="train")))
+    values = []
+    for step in tfds.as_numpy(episode["steps"]):
+        for part in key.split("/"):
+            step = step[part]
+        values.append(step)
+    np.save(file, np.stack(values))
+"""
+
+
+@pytest.mark.slow
+def test_what_is_stored_is_what_tfds_reads(tmp_path: Path):
+    """Depth as float32 and uint16 pictures, compressed tensors, code points, frames without an encoding."""
+    cases = {
+        "berkeley_autolab_ur5": "observation/image_with_depth",
+        f"maniskill_dataset{X}": "observation/wrist_depth",
+        "kuka": "observation/clip_function_input/base_pose_tool_reached",
+        "language_table": "observation/instruction",
+        "viola": "observation/eye_in_hand_rgb",
+    }
+    arguments, ours = [], {}
+    for name, key in cases.items():
+        directory, values = write_synthetic(tmp_path, name)
+        ours[name] = np.stack(list(values[f"steps/{key}"]))
+        arguments += [str(directory), key, str(tmp_path / f"{name}.npy")]
+    env = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-c", PEER, *arguments]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    for name in cases:
+        theirs = np.load(tmp_path / f"{name}.npy")
+        np.testing.assert_allclose(
+            theirs.reshape(ours[name].shape), ours[name], atol=3 if name == "viola" else 0
+        )
 
 
 def test_a_public_euler_action_of_a_franka_means_the_same_in_two_labs():

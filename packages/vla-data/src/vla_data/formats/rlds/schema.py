@@ -108,7 +108,7 @@ class Schema:
 
     def _columns(self) -> list[tuple[str, Feature]]:
         columns: list[tuple[str, Feature]] = [
-            ("action", Leaf("tensor", (self.robot.action.dim,), description=_action_words(self.robot))),
+            ("action", _number("float32", (self.robot.action.dim,), _action_words(self.robot))),
             ("timestamp", _number("float64", (), "seconds since the episode began")),
             ("language_instruction", Leaf("text", dtype="string")),
             *(
