@@ -9,7 +9,7 @@ import typer
 
 from vla_cli import options as o
 from vla_cli import stages
-from vla_cli.commands import data_download, data_explore, data_label
+from vla_cli.commands import data_download, data_explore, data_label, data_openx_list
 from vla_cli.parser import example, make_group
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ app = make_group("Episodes: make them in simulation, look into data sets, compar
 
 data_explore.register(app)
 data_download.register(app)
+data_openx_list.register(app)
 data_label.register(app)
 
 
