@@ -11,7 +11,7 @@ from tests.data.episodes import make_episode, write_dataset
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("made_up"), [make_episode(i, 6) for i in range(3)])
+    return write_dataset(tmp_path_factory.mktemp("data") / "made_up", [make_episode(i, 6) for i in range(3)])
 
 
 def test_inspect_writes_a_page_and_a_picture_per_camera(vla, dataset, tmp_path):
@@ -26,7 +26,7 @@ def test_inspect_writes_a_page_and_a_picture_per_camera(vla, dataset, tmp_path):
 
 def test_inspect_in_json(vla, dataset):
     document = vla("data", "inspect", dataset, "--json").document
-    assert document["standing"]["status"] == "own"
+    assert document["standing"]["status"] == "described"
     assert [v["camera"] for v in document["views"]] == ["front", "wrist"]
     assert "pictures" not in document
 

@@ -14,7 +14,8 @@ from hypothesis.extra import numpy as hnp
 from tests.data.episodes import CAMERAS, make_episode, write_dataset
 
 from vla_data.errors import DataError
-from vla_data.explore import inspect, sections, stats
+from vla_data.explore import columns, inspect, sections, stats
+from vla_data.explore.dataset_stats import dataset_stats
 from vla_data.explore.distributions import spread
 from vla_data.formats.rlds import RldsReader
 from vla_data.report import write_page
@@ -84,6 +85,18 @@ def test_statistics_are_those_of_numpy(dataset: Path, episodes: list[Episode]):
         "action x", "action y", "action z", "action gripper", "state s0",
     ]  # fmt: skip
     assert (said[-1].done, said[-1].total) == (4, 4)
+
+
+def test_memory_is_bounded_and_said_to_be(dataset: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(columns, "BLOCK", 4)
+    (exact,) = stats([dataset])
+    found = dataset_stats(RldsReader.open(dataset), "here", "train", exact_numbers=30)
+    assert found.action is not None
+    assert exact.action is not None
+    assert (exact.action.exact, found.action.exact) == (True, False)
+    np.testing.assert_allclose(found.action.norm.mean, exact.action.norm.mean)
+    assert found.action.norm.max == exact.action.norm.max
+    assert "quantiles by t-digest" in str(sections([found]))
 
 
 def test_several_data_sets_stand_in_one_table(dataset: Path, shared: Path):

@@ -184,7 +184,8 @@ def test_units_stand_in_the_tree(tmp_path: Path):
 
 def test_how_far_an_entry_can_be_trusted(tmp_path: Path, shared: Path):
     own = inspect(write_dataset(tmp_path, [make_episode(0, 3)])).standing
-    assert own.status == "own"
+    assert own.status == "described"
     bridge = inspect(shared / "data/rlds").standing
-    assert bridge.status in ("real", "unverified")
-    assert bridge.words().startswith("Standardisation: its entry")
+    assert bridge.status == "real"
+    assert "verified on real episodes. Source: BridgeData V2" in bridge.words()
+    assert "Known: the first action of an episode is zero" in bridge.words()

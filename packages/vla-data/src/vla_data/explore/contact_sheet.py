@@ -37,7 +37,7 @@ def draw_sheet(episode: Episode, columns: int = 8, title: str = "") -> UInt8[np.
         DataError: the episode has no step or no camera, or a frame cannot be decoded.
     """
     rows: dict[str, Any] = dict(episode.images.items())
-    rows |= {f"{name} depth": _DepthFrames(depth) for name, depth in episode.depth.items()}
+    rows |= {f"{name} depth": _DepthFrames(np.asarray(depth)) for name, depth in episode.depth.items()}
     if not len(episode) or not rows:
         raise DataError(
             "nothing of an episode can be shown",

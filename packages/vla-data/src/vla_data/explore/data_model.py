@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vla_data.config import to_dict
+from vla_data.errors import UnknownNameError
 from vla_data.explore.findings import find_warnings
 from vla_data.explore.looks import View, gallery, look, save_pictures
 from vla_data.formats import find_format, open_episodes
@@ -22,24 +23,27 @@ class Standing:
     """How far the translation of a data set's names and conventions can be trusted.
 
     Args:
-        status: own (written by this suite, nothing is translated), guessed (no entry: names alone), or the
-            status of its entry in `vla_data.openx`: real, synthetic, unverified.
+        status: described (its own files or its format say what the numbers mean), guessed (nothing but names
+            does), or the status of its entry in `vla_data.openx`: real, synthetic, unverified.
         source: where the entry's facts are from.
+        quirks: what else is known of the data set.
     """
 
     status: str
     source: str = ""
+    quirks: tuple[str, ...] = ()
 
     def words(self) -> str:
         """In one sentence."""
         said = {
-            "own": "written by this suite: nothing had to be translated",
+            "described": "its files say what the numbers mean: nothing had to be translated",
             "guessed": "no entry describes it: meanings are guessed from names",
             "real": "its entry was verified on real episodes",
             "synthetic": "its entry was verified on synthetic episodes of its published features",
             "unverified": "its entry is unverified",
         }.get(self.status, self.status)
-        return f"Standardisation: {said}" + (f". Source: {self.source}" if self.source else "") + "."
+        parts = [f"Standardisation: {said}", *([f"Source: {self.source}"] if self.source else [])]
+        return ". ".join([*parts, *([f"Known: {'; '.join(self.quirks)}"] if self.quirks else [])]) + "."
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ def inspect(uri: str | Path, split: str = "train", *, skip_corrupt: bool = False
         cameras=tuple(reader.cameras.values()),
         views=looks.views,
         warnings=(
-            *find_warnings(reader, path, split, names, looks, skip_corrupt),
+            *find_warnings(reader, uri, split, names, looks, skip_corrupt),
             *_unknown(reader, known.status),
         ),
         pictures=looks.examples,
@@ -138,24 +142,36 @@ def standing(reader: DescribedReader) -> Standing:
     """How far a reader's translation can be trusted."""
     entry = getattr(reader, "standard", None) or getattr(getattr(reader, "door", None), "standard", None)
     if entry is None:
-        return Standing("guessed" if reader.rate_assumed else "own")
-    return Standing(getattr(entry, "status", "unverified"), getattr(entry, "source", ""))
+        nameless = all(d.quantity == "other" for d in reader.robot.action.dims)
+        return Standing("guessed" if reader.rate_assumed or nameless else "described")
+    return Standing(entry.status, entry.source, _quirks(reader.name))
+
+
+def _quirks(name: str) -> tuple[str, ...]:
+    from vla_data.openx.catalog import find_entry
+
+    try:
+        return find_entry(name).quirks
+    except UnknownNameError:  # a data set of one's own with an entry beside its files
+        return ()
 
 
 def _unknown(reader: DescribedReader, status: str) -> Iterator[str]:
     hz = f"{reader.robot.action.control_hz:g} Hz"
     if status == "guessed":
-        yield f"nothing is known of what the action means; names were guessed, and {hz} is assumed"
+        rate = f", and {hz} is assumed" if reader.rate_assumed else ""
+        yield f"nothing is known of what the action means: names were guessed{rate}"
     elif reader.rate_assumed:
         yield f"nobody published the control rate: {hz} is assumed, and time counts steps at it"
 
 
 def _path(reader: DescribedReader, uri: str | Path) -> Path:
-    """The directory of a data set, which a registered name does not say."""
-    layout = getattr(reader, "layout", None)
-    return (
-        layout.directory if layout is not None else locate(to_path(uri), lambda p: find_format(p) is not None)
-    )
+    """Where a data set lies; of one that is called by a registered name, its reader knows."""
+    typed = to_path(uri)
+    if typed.exists():
+        return locate(typed, lambda p: find_format(p) is not None)
+    layout = getattr(reader, "layout", reader)
+    return Path(getattr(layout, "directory", None) or getattr(layout, "root", None) or typed)
 
 
 def _tree_lines(rows: Sequence[FeatureRow], robot: RobotSpec) -> Iterator[str]:

@@ -193,18 +193,22 @@ class _Tally:
         if episode.instruction.strip():
             self.texts[episode.instruction] += 1
         if len(episode) > 1:
-            self.gaps.append(float(np.median(np.diff(episode.time))))
+            self.gaps.append(float(np.sort(np.diff(episode.time))[(len(episode) - 1) // 2]))
         if not self.series:
             self.series = {n: f"{a.dtype} {list(a.shape[1:])}" for n, a in episode.series.items()}
+        self.non_finite += len(episode) - int(self._keep_finite(episode).sum())
+
+    def _keep_finite(self, episode: Episode) -> np.ndarray:
+        """Which steps are finite throughout, [T]; each series' own finite steps are collected."""
         fine = np.ones(len(episode), bool)
         for what in NUMBERS:
             values = getattr(episode, what)
-            finite = np.isfinite(values).all(axis=1)
-            fine &= finite
             self.widths[what] = values.shape[1]
-            kept = values if finite.all() else values[finite]
-            self.columns[what].add(kept.astype(np.float32, copy=False), f"{self.where}, {episode.id}, {what}")
-        self.non_finite += int((~fine).sum())
+            if not np.isfinite(values).all():
+                finite = np.isfinite(values).all(axis=1)
+                fine, values = fine & finite, values[finite]
+            self.columns[what].add(np.asarray(values, np.float32), f"{self.where}, {episode.id}, {what}")
+        return fine
 
     def series_stats(
         self, what: str, dims: Sequence[ActionDim | StateDim], sketch: bool

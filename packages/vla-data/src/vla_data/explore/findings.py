@@ -15,7 +15,12 @@ from vla_data.usable import ANY, Skipped, usable_episodes
 
 
 def find_warnings(
-    reader: DescribedReader, path: Path, split: str, splits: Sequence[str], looks: Looks, skip_corrupt: bool
+    reader: DescribedReader,
+    uri: str | Path,
+    split: str,
+    splits: Sequence[str],
+    looks: Looks,
+    skip_corrupt: bool,
 ) -> tuple[str, ...]:
     """Every warning about a split, most serious first.
 
@@ -27,7 +32,7 @@ def find_warnings(
     for index, episode in usable_episodes(reader, ANY, skip_corrupt=skip_corrupt, skipped=skipped):
         checks.add(index, episode)
     found = [*_damaged([*skipped, *looks.skipped]), *checks.warnings(reader.rate_assumed), *looks.warnings()]
-    found += _split_warnings(reader, path, split, [s for s in splits if s != split])
+    found += _split_warnings(reader, uri, split, [s for s in splits if s != split])
     return tuple(found)
 
 
@@ -39,11 +44,13 @@ def _damaged(skipped: Sequence[Skipped]) -> Iterator[str]:
         yield f"{len(indices)} of the episodes cannot be read: {kind}; the first is {min(indices)}"
 
 
-def _split_warnings(reader: DescribedReader, path: Path, split: str, others: Sequence[str]) -> Iterator[str]:
+def _split_warnings(
+    reader: DescribedReader, uri: str | Path, split: str, others: Sequence[str]
+) -> Iterator[str]:
     own = Counter(reader.checksums())
     for other in others:
         try:
-            theirs = Counter(open_episodes(path, other).checksums())
+            theirs = Counter(open_episodes(uri, other).checksums())
         except DataError as error:
             yield f"split {other} cannot be read: {error.message}"
             continue

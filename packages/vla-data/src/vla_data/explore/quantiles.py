@@ -2,7 +2,7 @@
 
 Of one data set quantiles are exact while its numbers fit in memory (`columns`). Data sets are merged by
 t-digests: on 2 million values with 40 outliers the 1% and 99% quantiles then err by about 0.1%
-(`benchmarks/cold_stats.py`), where a histogram between minimum and maximum errs by two thirds.
+(`benchmarks/cold_stats.py`), where a histogram between minimum and maximum errs by all of their value.
 
 t-digest: Dunning & Ertl 2019, arXiv:1902.04023, as Apache DataSketches has it.
 """

@@ -109,7 +109,7 @@ def _log_words(stream: Any, episode: Episode) -> None:
 def _log_frames(stream: Any, episode: Episode) -> None:
     import rerun as rr
 
-    ranges = {name: _depth_range(depth) for name, depth in episode.depth.items()}
+    ranges = {name: _depth_range(np.asarray(depth)) for name, depth in episode.depth.items()}
     for step in range(len(episode)):
         _set_time(stream, episode, step)
         for name, frames in episode.images.items():

@@ -43,10 +43,9 @@ class SeriesChecks:
         self._gripper(episode.action)
 
     def _numbers(self, index: int, what: str, values: np.ndarray) -> None:
-        fine = np.isfinite(values).all(axis=1)
-        if not fine.all():
+        if not np.isfinite(values).all():
             self.bad[what].append(index)
-            values = values[fine]
+            values = values[np.isfinite(values).all(axis=1)]
         if len(values):
             low, high = values.min(axis=0), values.max(axis=0)
             self.low[what] = np.minimum(self.low[what], low) if what in self.low else low
@@ -57,7 +56,7 @@ class SeriesChecks:
             self.bad["time"].append(index)
         elif len(time) > 1:
             gaps = np.diff(time)
-            self.gaps.append(float(np.median(gaps)))
+            self.gaps.append(float(np.sort(gaps)[len(gaps) // 2]))
             if (gaps < 0).any():
                 self.backwards.append(index)
 
