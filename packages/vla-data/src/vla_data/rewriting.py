@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -112,21 +112,18 @@ def rewrite(
     """
     config = config or CopyConfig()
     reader = open_episodes(uri, split)
-    if not items:
-        raise DataError(
-            "no episode is left to write", where=f"{uri}, split {split}", expected="at least one usable"
-        )
+    _, first = first_readable(reader, [index for index, _ in items], config.skip_corrupt)
     name = re.sub(r"\W", "_", reader.name).lower()
     directory = Path(out) / name / VERSION
-    encoding = config.image_encoding or stored_encoding(reader, items[0][0])
+    encoding = config.image_encoding or stored_encoding(first)
     done = _Written()
     with atomic_directory(directory) as part:
-        first = _Unit(uri, split, (), change, str(part), name, (0, 1), encoding, config.skip_corrupt)
-        units = _units(first, items, config.episodes_per_shard)
+        unit = _Unit(uri, split, (), change, str(part), name, (0, 1), encoding, config.skip_corrupt)
+        units = _units(unit, items, config.episodes_per_shard)
         on_progress(Progress(stage, 0, len(items), "episodes"))
         finished = 0
-        for unit, result in map_units(_run, units, config.workers):
-            finished += len(unit.items)
+        for one, result in _finished(units, config.workers):
+            finished += len(one.items)
             done.episodes, done.steps = done.episodes + result.episodes, done.steps + result.steps
             done.skipped += result.skipped
             on_progress(Progress(stage, finished, len(items), "episodes"))
@@ -137,14 +134,32 @@ def rewrite(
     return {"directory": os.fspath(directory), "episodes": done.episodes, "steps": done.steps, "bytes": size}
 
 
-def skipped_summary(skipped: Sequence[Skipped]) -> dict[str, int]:
-    """How many episodes were left out for what reason."""
-    return dict(Counter(s.kind for s in skipped))
+def skipped_summary(skipped: Sequence[Skipped]) -> dict[str, Any]:
+    """`skipped`: how many episodes were left out; and where any was, `reasons`: reason → episodes."""
+    reasons = dict(Counter(s.kind for s in skipped))
+    return {"skipped": len(skipped), **({"reasons": reasons} if reasons else {})}
 
 
-def stored_encoding(reader: DescribedReader, index: int) -> ImageEncoding:
+def first_readable(
+    reader: DescribedReader, indices: Sequence[int], skip_corrupt: bool = False
+) -> tuple[int, Episode]:
+    """The first of some episodes; with `skip_corrupt`, the first that can be read.
+
+    Raises:
+        DataError: it cannot be read, or none is left.
+    """
+    for index in indices:
+        try:
+            return index, reader[index]
+        except DataError:
+            if not skip_corrupt:
+                raise
+    raise DataError("no episode is left to write", where=reader.name, expected="at least one that is usable")
+
+
+def stored_encoding(episode: Episode) -> ImageEncoding:
     """JPEG when every camera of an episode is stored as JPEG, else PNG, which loses nothing."""
-    sequences = list(reader[index].images.values())
+    sequences = list(episode.images.values())
     jpeg = all(isinstance(s, EncodedImages) and all(sniff(f) == "jpeg" for f in s.frames) for s in sequences)
     return "jpeg" if sequences and jpeg else "png"
 
@@ -153,6 +168,14 @@ def _units(first: _Unit, items: Sequence[Item], size: int) -> list[_Unit]:
     """`first` for each stretch of `size` items."""
     groups = [tuple(items[i : i + size]) for i in range(0, len(items), size)]
     return [replace(first, items=group, shard=(i, len(groups))) for i, group in enumerate(groups)]
+
+
+def _finished(units: Sequence[_Unit], workers: int | None) -> Iterator[tuple[_Unit, _Written]]:
+    """Each unit with what came of it; a single one is not worth a process of its own."""
+    if len(units) == 1:
+        yield units[0], _run(units[0])
+    else:
+        yield from map_units(_run, units, workers)
 
 
 def _run(unit: _Unit) -> _Written:

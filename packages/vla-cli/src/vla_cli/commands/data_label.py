@@ -115,7 +115,6 @@ def _sections(title: str, summary: dict[str, Any]) -> list[Section]:
     from vla_data.explore import inspect
     from vla_data.report import Section, Table
 
-    shown = {k: v for k, v in summary.items() if v not in (None, {})}
-    rows = tuple((name.replace("_", " "), plain_value(value)) for name, value in shown.items())
+    rows = tuple((name.replace("_", " "), plain_value(value)) for name, value in summary.items())
     section = Section(title, (Table(("what", "value"), rows),))
     return [section, *(inspect(summary["directory"]).sections() if "directory" in summary else [])]

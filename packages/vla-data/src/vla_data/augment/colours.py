@@ -67,4 +67,6 @@ class Tone:
 
     def change_image(self, image: np.ndarray, index: int) -> np.ndarray:
         """The frame in other colours, uint8 [height, width, 3]."""
+        if not image.any():  # a view that is missing stays recognisable as such
+            return image
         return np.clip(np.rint(image @ self.matrix.T + self.added), 0, 255).astype(np.uint8)

@@ -16,7 +16,7 @@ from vla_data.files import write_bytes
 from vla_data.formats import open_episodes
 from vla_data.images import encode
 from vla_data.protocols import OnProgress, no_progress
-from vla_data.rewriting import CopyConfig, rewrite, skipped_summary
+from vla_data.rewriting import CopyConfig, first_readable, rewrite, skipped_summary
 from vla_data.types import Episode
 from vla_data.usable import Skipped, usable_episodes
 
@@ -42,7 +42,7 @@ def augment_dataset(
     `preview` is a PNG of the first of them beside its copies, written first.
 
     Returns:
-        directory, episodes, steps, bytes, copies (of each), skipped (reason → episodes).
+        directory, episodes, steps, bytes, copies (of each), skipped and its reasons.
 
     Raises:
         DataError: an episode cannot be used and `copying.skip_corrupt` is off, or none is left.
@@ -52,12 +52,12 @@ def augment_dataset(
     reader = open_episodes(uri, split)
     usable = usable_episodes(reader, skip_corrupt=copying.skip_corrupt, skipped=skipped)
     items = [(index, index) for index, _ in usable]
-    if preview is not None and items:
-        first = items[0][0]
-        write_preview(preview, reader[first], config, first)
+    if preview is not None:
+        first, episode = first_readable(reader, [index for index, _ in items], copying.skip_corrupt)
+        write_preview(preview, episode, config, first)
     change = partial(with_copies, config)
     written = rewrite(uri, split, out, items, change, copying, skipped=skipped, on_progress=on_progress)
-    return {**written, "copies": config.copies, "skipped": skipped_summary(skipped)}
+    return {**written, "copies": config.copies, **skipped_summary(skipped)}
 
 
 def with_copies(config: AugmentConfig, episode: Episode, index: int) -> Iterator[Episode]:

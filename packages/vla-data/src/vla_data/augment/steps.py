@@ -43,7 +43,7 @@ class StateDropout:
 
 @dataclass(frozen=True)
 class ImageNoise:
-    """Noise of a camera's sensor: Gaussian, of `std` grey levels, anew in every frame."""
+    """Noise of a camera's sensor: Gaussian, of `std` grey levels, anew in every frame that shows anything."""
 
     std: float = 4.0
     kind: Literal["image_noise"] = "image_noise"
@@ -55,5 +55,7 @@ class ImageNoise:
         return state
 
     def change_image(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if not image.any():  # a view that is missing stays recognisable as such
+            return image
         noise = rng.standard_normal(image.shape, np.float32) * np.float32(self.std)
         return np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)

@@ -45,6 +45,9 @@ class CommandLabeller:
     """
 
     def __init__(self, config: CommandConfig) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._rest = b""
+        self.config = config
         if not config.argv or config.frames < 0 or config.timeout <= 0:
             raise ConfigError(
                 "the outside labeller cannot be asked",
@@ -53,9 +56,6 @@ class CommandLabeller:
                 got=str(config),
                 next_step="""name it: --set 'command.argv=["python", "my_labeller.py"]'""",
             )
-        self.config = config
-        self._process: subprocess.Popen[bytes] | None = None
-        self._rest = b""
 
     @property
     def needs_images(self) -> bool:
@@ -110,7 +110,7 @@ class CommandLabeller:
                 "an outside labeller stopped without an answer",
                 where=where,
                 expected="one JSON line for each it reads",
-                got=f"exit code {process.poll()}; {error}",
+                got=f"exit code {_exit_code(process)}; {error}",
                 next_step="run it by hand; what it wrote to standard error is above",
             ) from error
         return _parsed(answer, where)
@@ -160,6 +160,14 @@ class CommandLabeller:
         self._rest += chunk
         if len(self._rest) > ANSWER_LIMIT:
             raise EOFError(f"more than {ANSWER_LIMIT} bytes without an end of line")
+
+
+def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
+    """Of a program whose output ended; None when it lives on all the same."""
+    try:
+        return process.wait(1.0)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def question(episode: Episode, frames: int = 0) -> dict[str, Any]:

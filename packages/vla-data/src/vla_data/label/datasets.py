@@ -53,8 +53,8 @@ def label_dataset(
     Sub-steps that an episode carried are replaced; how far the new ones agree with them is counted.
 
     Returns:
-        directory or sidecar, episodes, steps, substeps, skipped (reason → episodes), and `f1_with_old`, the
-        mean F1@50 with what episodes carried, or None when none did.
+        directory or sidecar, episodes, steps, substeps, skipped and its reasons, and where episodes carried
+        sub-steps, `f1_with_old`, the mean F1@50 with those.
 
     Raises:
         DataError: an episode cannot be used and `skip_corrupt` is off, or none is left.
@@ -79,8 +79,8 @@ def label_dataset(
     return {
         **written,
         "substeps": found.substeps,
-        "f1_with_old": found.f1,
-        "skipped": skipped_summary(skipped),
+        **found.agreement,
+        **skipped_summary(skipped),
     }
 
 
@@ -104,8 +104,10 @@ class _Labels:
             self.checklists.append(checklist(replace(episode, substeps=steps)))
 
     @property
-    def f1(self) -> float | None:
-        return sum(self._scores) / len(self._scores) if self._scores else None
+    def agreement(self) -> dict[str, float]:
+        """`f1_with_old` where episodes carried sub-steps before, else nothing."""
+        scores = self._scores
+        return {"f1_with_old": sum(scores) / len(scores)} if scores else {}
 
 
 def with_substeps(episode: Episode, steps: Sequence[SubStep]) -> list[Episode]:

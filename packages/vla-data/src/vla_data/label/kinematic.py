@@ -37,7 +37,7 @@ class KinematicConfig:
     """
 
     window: int = 3
-    change: float = 0.4
+    change: float = 0.3
     gripper: float = 0.2
     dip: float = 0.3
     dip_window: int = 8

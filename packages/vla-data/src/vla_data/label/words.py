@@ -30,9 +30,11 @@ def _words(text: str) -> frozenset[str]:
 
 
 _VERBS = _words(
-    """bring carry close cover drag drop dunk fit flip fold get grab grasp hammer hit hook insert kick lift
-    lock lower make move open pick place press pull push put raise reach release remove roll rotate score
-    secure shove shut slide stack strike sweep swing take throw transfer turn twist unlock unplug wipe"""
+    """align arrange bring carry clean close cover deposit do drag drop dunk fetch fill fit flip
+    fold get grab grasp hammer hang hit hold hook insert kick knock lift load lock lower make move
+    nudge open pick place position pour press pull push put raise reach rearrange release remove
+    reorient roll rotate scoop score secure shift shove shut slide stack stir strike sweep swing
+    take tap throw tilt topple transfer turn twist uncover unfold unlock unplug use wash wipe"""
 )
 _PLACES = _words(
     """above against along around at away behind below beside by down for from in inside into near next of off
@@ -61,8 +63,11 @@ class Things:
 
 
 def find_things(instruction: str) -> Things:
-    """The thing and the goal of an instruction in English, by the words around them."""
+    """The thing and the goal of an instruction in English, by the words around them; nothing of a sentence
+    without a verb that is known, which may be in any language."""
     words = re.findall(r"[a-z0-9'-]+", instruction.lower())
+    if _VERBS.isdisjoint(words):
+        return Things()
     chunks: list[tuple[str, list[str]]] = [("", [])]
     for word in words:
         if word in _NOT_THINGS:
