@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from vla_data.errors import DataError
-from vla_data.formats.describe import DescribedReader
 from vla_data.images import EncodedImages
-from vla_data.protocols import OnProgress, Progress, no_progress
+from vla_data.protocols import EpisodeSource, OnProgress, Progress, no_progress
 from vla_data.types import Episode, ImageSequence
 
 LOOKED_AT = 3  # frames of a camera whose pixels are compared when they may differ
 BATCH = 16  # episodes between two reports of progress
-Pair = tuple[DescribedReader, DescribedReader, Sequence[int]]
+Pair = tuple[EpisodeSource, EpisodeSource, Sequence[int]]
 
 
 @dataclass(frozen=True)

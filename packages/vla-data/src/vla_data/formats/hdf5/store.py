@@ -79,9 +79,16 @@ def _open(path: Path) -> Any:
     if key not in _files:
         while len(_files) >= OPEN_FILES:
             _files.popitem(last=False)[1].close()
-        _files[key] = h5py.File(path, "r", locking=False)
+        _files[key] = h5py.File(path, "r", locking="best-effort")
     _files.move_to_end(key)
     return _files[key]
+
+
+def close_all() -> None:
+    """Let go of every file, so that another may write to it."""
+    with _lock:
+        while _files:
+            _files.popitem()[1].close()
 
 
 def member(group: Any, name: str, depth: int = 0) -> Any:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 
 from vla_data.errors import DataError
 from vla_data.formats.lerobot.parquet import read_rows
-from vla_data.images import MAX_PIXELS
+from vla_data.images import MAX_PIXELS, EncodedImages
 from vla_data.types import Image
 from vla_data.video import to_rgb
 
@@ -65,28 +65,36 @@ class VideoFrames:
         return image
 
 
-@dataclass
-class EmbeddedFrames(Sequence[bytes]):
-    """Encoded frames in a column of a Parquet file, read on first use and then kept."""
+class EmbeddedImages(EncodedImages):
+    """Encoded frames in a column of a Parquet file, read on first use and then kept.
 
-    path: Path
-    key: str
-    start: int
-    stop: int
-    where: str
-    _frames: list[bytes] | None = field(default=None, repr=False)
+    Args:
+        path: the file.
+        key: the column.
+        rows: which of its rows.
+        where: how errors name the sequence.
+        shape: (height, width) every frame must have.
+    """
+
+    _place: tuple[Path, str, range]
+
+    def __init__(self, path: Path, key: str, rows: range, where: str, shape: tuple[int, int]) -> None:
+        for name, value in (("where", where), ("shape", shape), ("_place", (path, key, rows))):
+            object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
-        return self.stop - self.start
+        return len(self._place[2])
 
-    def __getitem__(self, index: Any) -> Any:
-        if self._frames is None:
-            self._frames = self._read()
-        return self._frames[index]
+    @cached_property
+    def frames(self) -> list[bytes]:  # type: ignore[override]
+        """The frames as they are stored.
 
-    def _read(self) -> list[bytes]:
-        rows = read_rows(self.path, [self.key], self.start, self.stop)[self.key].to_pylist()
-        frames: list[Any] = [r.get("bytes") if isinstance(r, dict) else None for r in rows]
+        Raises:
+            DataError: one is not in the file, which would have to be looked for elsewhere.
+        """
+        path, key, rows = self._place
+        stored = read_rows(path, [key], rows.start, rows.stop)[key].to_pylist()
+        frames: list[Any] = [r.get("bytes") if isinstance(r, dict) else None for r in stored]
         if any(f is None for f in frames):
             raise DataError(
                 "an image is not embedded in its file",

@@ -12,14 +12,13 @@ from vla_data.errors import DataError
 from vla_data.formats.describe import FeatureRow, SplitRow
 from vla_data.formats.lerobot.columns import to_numpy
 from vla_data.formats.lerobot.foreign import Foreign
-from vla_data.formats.lerobot.frames import EmbeddedFrames, VideoFrames
+from vla_data.formats.lerobot.frames import EmbeddedImages, VideoFrames
 from vla_data.formats.lerobot.index import EpisodeIndex, Rows
 from vla_data.formats.lerobot.info import INFO, Info, size_of
 from vla_data.formats.lerobot.native import Native
 from vla_data.formats.lerobot.parquet import REFETCH, count_rows, import_arrow, read_rows
 from vla_data.formats.locate import locate, to_path
 from vla_data.formats.unknown import series_checksum
-from vla_data.images import EncodedImages
 from vla_data.types import Camera, Episode, ImageSequence, RobotSpec
 
 MARKS = ("episode_index", "task_index")
@@ -150,9 +149,7 @@ class LeRobotReader:
         where = f"{self.info.root}, episode {episode}, {key!r}"
         if feature.dtype == "image":
             path = self._data_file(rows)
-            return EncodedImages(
-                EmbeddedFrames(path, key, rows.start, rows.stop, where), where, size_of(feature)
-            )
+            return EmbeddedImages(path, key, range(rows.start, rows.stop), where, size_of(feature))
         chunk, file, start = self.index.video(key, episode)
         times = start + np.arange(rows.stop - rows.start) / self.info.fps
         path = self.info.video_file(key, chunk, file)
