@@ -86,6 +86,7 @@ class Storage:
     etags: bool = True
     replacement: dict[str, bytes] = field(default_factory=dict)
     log: list[tuple[str, str, str | None]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
     sent: int = 0
     url: str = ""
 
@@ -132,6 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = {k: v[0] for k, v in parse_qs(parts.query).items()}
         self.storage.log.append((self.command, unquote(self.path), self.headers.get("Range")))
+        self.storage.headers.append(dict(self.headers.items()))
         self.close_connection = True
         with suppress(BrokenPipeError, ConnectionResetError):
             if parts.path == API:

@@ -173,6 +173,7 @@ class TestPart:
         )
         assert get(tmp_path, copy=True, shards="0").episodes == 8
 
+    @pytest.mark.slow
     def test_tfds_reads_it(self, storage: Storage, tmp_path: Path):
         get(tmp_path, copy=True, shards="1,3")
         code = (
@@ -232,6 +233,7 @@ class TestStreamed:
     ):
         size = max(len(storage.objects[SHARD.format(i)].data) for i in range(4))
         monkeypatch.setenv("VLA_CACHE_GB", str(2.2 * size / 1e9))
+        held: list[int] = []
         for i in range(EPISODES):
             reader[i]
             held = [p.stat().st_size for p in cache_directory().glob("*/*") if not p.name.startswith(".")]

@@ -124,6 +124,7 @@ def _explain(outcomes: Sequence[Outcome]) -> None:
         elif outcome.state == "verified" and outcome.mode == "stream":
             hint(f"{outcome.name}: registered; shards are fetched and verified when first read")
         if outcome.repaired:
-            hint(f"{outcome.name}: overcame {outcome.repaired} faults of the source on the way")
+            faults = "1 fault" if outcome.repaired == 1 else f"{outcome.repaired} faults"
+            hint(f"{outcome.name}: overcame {faults} of the source on the way")
     for outcome in [outcome for outcome in outcomes if outcome.state == "verified"][:1]:
         hint(f"look into it: vla data inspect {outcome.name}")

@@ -38,7 +38,7 @@ class Bucket:
     def versions(self, name: str) -> list[str]:
         """What there is of a data set."""
         start = self._path(name)
-        found = [p for page in self._pages(start, "/") for p in page.get("prefixes", [])]
+        found = [str(p) for page in self._pages(start, "/") for p in page.get("prefixes") or ()]
         return sort_versions([p.removeprefix(start).strip("/") for p in found])
 
     def where(self, name: str, version: str) -> str:
@@ -54,7 +54,7 @@ class Bucket:
         """
         start = self._path(name, version)
         if start not in self._listed:
-            items = [i for page in self._pages(start, "") for i in page.get("items", [])]
+            items = [i for page in self._pages(start, "") for i in page.get("items") or ()]
             found = [self._object(item, start) for item in items]
             self._listed[start] = {o.name: o for o in found if o.name and "/" not in o.name}
         return self._listed[start]
@@ -106,4 +106,6 @@ class Bucket:
         require_plain(name.rstrip("/"), self.address)
         url = f"{self._api}/{quote(full, safe='')}"
         name = "" if name.endswith("/") else name  # a directory's placeholder
-        return RemoteObject(name, size, url, item.get("crc32c", ""), item.get("md5Hash", ""), generation)
+        return RemoteObject(
+            name, size, url, str(item.get("crc32c", "")), str(item.get("md5Hash", "")), generation
+        )

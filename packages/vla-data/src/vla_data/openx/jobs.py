@@ -63,7 +63,7 @@ class Meter:
         self._sizes, self._have = sizes, {name: here.get(name, 0) for name in sizes}
         self._total = sum(sizes.values())
         self._scale, self._unit = next((s, u) for least, s, u in UNITS if self._total >= least)
-        self._lock, self._last = threading.Lock(), 0.0
+        self._lock, self._last = threading.Lock(), time.monotonic()
         self.report()
 
     def update(self, name: str, have: int) -> None:
@@ -71,7 +71,7 @@ class Meter:
         with self._lock:
             self._have[name] = have
             now = time.monotonic()
-            if now - self._last < EVERY and have < self._sizes[name]:
+            if now - self._last < EVERY:
                 return
             self._last = now
             self.report()

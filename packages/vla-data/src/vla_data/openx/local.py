@@ -74,18 +74,22 @@ def local_datasets() -> list[LocalDataset]:
 
 
 def find_local(name: str) -> LocalDataset | None:
-    """The data set called NAME or NAME/VERSION, the one registered last first; None when there is none."""
-    base, _, version = name.partition("/")
-    for dataset in reversed(_registered()):
-        if dataset.name == base and version in ("", dataset.version) and _is_dataset(Path(dataset.path)):
-            return dataset
-    matches = [d for d in local_datasets() if d.name == base and version in ("", d.version)]
-    if matches:
-        return matches[-1]
+    """The data set called NAME or NAME/VERSION, the one registered last first; None when there is none.
+
+    Names of the catalogue may lack their common suffix.
+    """
     from vla_data.openx.catalog import full_name
 
-    full = full_name(name)
-    return None if full == name else find_local(full)
+    return _find(name) or _find(full_name(name))
+
+
+def _find(name: str) -> LocalDataset | None:
+    name, _, version = name.partition("/")
+    for dataset in reversed(_registered()):
+        if dataset.name == name and version in ("", dataset.version) and _is_dataset(Path(dataset.path)):
+            return dataset
+    matches = [d for d in local_datasets() if d.name == name and version in ("", d.version)]
+    return matches[-1] if matches else None
 
 
 def require_local(name: str) -> LocalDataset:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from vla_data.errors import ConfigError, DataError, UnknownNameError, VlaError
+from vla_data.openx.catalog import catalog, find_entry, full_name
 from vla_data.openx.copying import bytes_here
+from vla_data.openx.entries import find_standard
 from vla_data.openx.faults import Patience
 from vla_data.openx.local import Mode
 from vla_data.openx.manifest import DownloadManifest, load_manifest
@@ -90,6 +92,7 @@ class Task:
     here: int  # bytes
 
     def outcome(self, **changes: object) -> Outcome:
+        """As planned, with `changes`."""
         plan = self.plan
         files = len(plan.objects) + len(plan.facts)
         size = plan.bytes + sum(map(len, plan.facts.values()))
@@ -99,6 +102,7 @@ class Task:
             files=files,
             bytes=size,
             subset=bool(plan.subset),
+            standard=standard_status(plan.name),
             **{"to_fetch": plan.bytes - self.here if self.mode == "copy" else 0, **changes},
         )
 
@@ -107,8 +111,8 @@ def make_task(
     source: Source, text: str, wanted: Wanted, config: DownloadConfig, on_progress: OnProgress
 ) -> Task | Outcome:
     """What is to be done for a data set, or why it cannot be."""
-    name, _, version = text.partition("/")
-    on_progress(Progress(text, 0, message=f"asking {source.address}"))
+    name, _, version = (text if isinstance(source, Folder) else full_name(text)).partition("/")
+    on_progress(Progress(f"plan {text}", 0, message=f"asking {source.address}"))
     mode: Mode = "copy" if config.copy else "in place" if isinstance(source, Folder) else "stream"
     try:
         version = version or choose_version(source, name)
@@ -134,13 +138,13 @@ def choose_version(source: Source, name: str) -> str:
         UnknownNameError: the public bucket is asked for what the catalogue does not have.
         ConfigError: the source cannot list versions and the catalogue has none.
     """
-    from vla_data.openx.catalog import catalog
-
     entry = catalog().get(name)
     if entry is None and source.address == PUBLIC:
-        error = UnknownNameError("data set", name, catalog(), where="the catalogue")
-        error.next_step = f"{error.next_step} List them: vla data list. One it lacks is {name}/VERSION"
-        raise error
+        try:
+            find_entry(name)
+        except UnknownNameError as error:
+            error.next_step = f"{error.next_step} All of them: vla data list. Any other: {name}/VERSION"
+            raise
     there = source.versions(name)
     if entry is not None and entry.version and (not there or entry.version in there):
         return entry.version
@@ -166,8 +170,6 @@ def failed(name: str, version: str, source: str, mode: Mode, error: BaseExceptio
 
 def standard_status(name: str) -> str:
     """How far the entry of a data set was checked; empty when it has none."""
-    from vla_data.openx.entries import find_standard
-
     entry = find_standard(name)
     return "" if entry is None else entry.status
 

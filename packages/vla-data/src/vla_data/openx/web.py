@@ -71,7 +71,7 @@ def head(url: str, patience: Patience) -> Message:
 def _parse(url: str, data: bytes) -> dict[str, Any]:
     try:
         found = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TransientError("an answer is not JSON", where=shown(url), got=str(error)) from error
     if not isinstance(found, dict):
         raise SourceError("an answer is not a JSON object", where=shown(url), got=type(found).__name__)
@@ -181,12 +181,10 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 def _opener(here: bool) -> urllib.request.OpenerDirector:
     """What opens addresses: http and https, nothing else of what urllib knows."""
     opener = urllib.request.OpenerDirector()
-    proxies = urllib.request.ProxyHandler({} if here else None)
-    context = ssl.create_default_context()
     for handler in (
-        proxies,
+        urllib.request.ProxyHandler({} if here else None),
         urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(context=context),
+        urllib.request.HTTPSHandler(context=ssl.create_default_context()),
         urllib.request.UnknownHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         _Redirects(),
