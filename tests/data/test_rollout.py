@@ -278,7 +278,7 @@ def test_a_recorded_demonstration(envs: dict[int, MetaWorldEnv]) -> None:
     assert len(episode) == result.steps == result.success_step + 7
     assert set(episode.images) == set(episode.cameras) == set(episode.depth) == {"corner4", "hand"}
     assert set(episode.series) == {
-        "reward", "success", "pose/hand", "segmentation/corner4", "segmentation/hand",
+        "reward", "success", "phase", "pose/hand", "segmentation/corner4", "segmentation/hand",
     }  # fmt: skip
     assert episode.series["pose/hand"].shape == (len(episode), 4, 4)
     assert np.abs(episode.action).max() <= 1
