@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -75,7 +74,9 @@ def given(**options: Any) -> dict[str, Any] | None:
 
 def data_directory() -> Path:
     """Where data sets lie that are called by name: $VLA_DATA, else ./data."""
-    return Path(os.environ.get("VLA_DATA") or "data")
+    from vla_data.openx.local import data_directory
+
+    return data_directory()
 
 
 def locate(dataset: str) -> str:

@@ -92,7 +92,7 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
 
 def _show(to: Console, outcomes: Sequence[Outcome]) -> None:
     fetched = "to fetch" if any(o.state == "planned" for o in outcomes) else "fetched"
-    columns = ("data set", "state", "how", "standard", "episodes", "files", "size", fetched, "where or why")
+    columns = ("data set", "state", "how", "checked", "episodes", "files", "size", fetched, "where or why")
     print_table(to, columns, [_row(outcome) for outcome in outcomes])
 
 
