@@ -52,3 +52,9 @@ def test_a_single_data_set_is_compared_with_nothing(tmp_path: Path):
 def test_nothing_but_failures_is_still_a_page(tmp_path: Path):
     sections = report_sections(look_at([tmp_path / "a", tmp_path / "b"]), tmp_path)
     assert [b.kind for b in sections[0].blocks] == ["text", "text"]
+
+
+def test_data_sets_of_one_name_are_told_apart(tmp_path: Path):
+    made = [write_dataset(tmp_path / name, [make_episode(0, 4)]) for name in ("a", "b")]
+    titles = [s.title for s in report_sections(look_at(made), tmp_path)]
+    assert titles[2:] == [f"made_up (train) at {path}" for path in made]

@@ -59,11 +59,14 @@ def test_numbers_of_different_kinds_have_plots_of_their_own():
 
 
 def test_stored_frames_go_into_the_recording_as_they_are(tmp_path: Path):
-    data = [encode(np.full((24, 32, 3), 10 * i, np.uint8), "png") for i in range(5)]
+    rng = np.random.default_rng(0)
+    data = [encode(rng.integers(0, 256, (24, 32, 3), np.uint8), "png") for _ in range(5)]
     episode = make_episode(0, 5, images={"front": EncodedImages(data)}, depth={}, series={})
     path = tmp_path / "episode.rrd"
     write_recording(episode, path)
-    assert all(frame in path.read_bytes() for frame in data) or "image/png" in printed(path, "-vvv")
+    written = path.read_bytes()
+    # Noise does not compress, so that the file's own compression leaves the middle of each frame whole.
+    assert all(frame[200:-200] in written for frame in data)
 
 
 def test_a_damaged_frame_leaves_no_recording(tmp_path: Path):

@@ -29,11 +29,6 @@ class Looked:
     stats: DatasetStats | None = None
     failure: str = ""
 
-    @property
-    def title(self) -> str:
-        """Its name as the page gives it."""
-        return f"{self.stats.name} ({self.stats.split})" if self.stats else self.uri
-
 
 def look_at(
     uris: Sequence[str | Path], on_progress: OnProgress = no_progress, *, skip_corrupt: bool = False
@@ -63,13 +58,25 @@ def report_sections(looked: Sequence[Looked], media: Path) -> list[Section]:
     Args:
         media: directory for the page's pictures.
     """
-    fine = [(x, x.model, x.stats) for x in looked if x.model and x.stats]
-    pairs = [(x.title, s) for x, _, s in fine]
+    fine = [(x.model, x.stats) for x in looked if x.model and x.stats]
+    titles = _titles([s for _, s in fine])
+    pairs = [(title, s) for title, (_, s) in zip(titles, fine, strict=True)]
     failed = [Text(f"Could not be read: {x.uri}: {x.failure.splitlines()[0]}.") for x in looked if x.failure]
     first = Section("Data sets", (*failed, *([_table(pairs)] if pairs else []), *_across(pairs)))
-    warned = [Text(f"{x.title}: {w}") for x, m, _ in fine for w in m.warnings]
+    warned = [Text(f"{title}: {w}") for title, (m, _) in zip(titles, fine, strict=True) for w in m.warnings]
     parts = [first, Section("Warnings", tuple(warned or [Text("Nothing odd was found.")]))]
-    return parts + [_one(i, m, s, media) for i, (_, m, s) in enumerate(fine)]
+    return parts + [
+        _one(title, i, m, s, media) for i, (title, (m, s)) in enumerate(zip(titles, fine, strict=True))
+    ]
+
+
+def _titles(found: Sequence[DatasetStats]) -> list[str]:
+    """Names as the page gives them; where two are alike, where they lie as well."""
+    count = Counter((s.name, s.split) for s in found)
+    return [
+        f"{s.name} ({s.split})" if count[s.name, s.split] == 1 else f"{s.name} ({s.split}) at {s.uri}"
+        for s in found
+    ]
 
 
 def _table(pairs: Sequence[tuple[str, DatasetStats]]) -> Table:
@@ -118,7 +125,7 @@ def _words(title: str, words: Sequence[tuple[str, int]]) -> RowChart:
     return RowChart(title, tuple(w for w, _ in words), tuple(float(n) for _, n in words))
 
 
-def _one(index: int, model: DataModel, s: DatasetStats, media: Path) -> Section:
+def _one(title: str, index: int, model: DataModel, s: DatasetStats, media: Path) -> Section:
     hours = f", {s.steps / s.control_hz / 3600:.2g} h" if s.control_hz else ""
     about = f"{s.uri}; robot {s.robot.name}, {rate(s)} Hz{hours}. {model.standing.words()}"
     blocks: list[Block] = [Text(about), *(Text(w) for w in model.warnings), *(Text(t) for t in left_out(s))]
@@ -134,4 +141,4 @@ def _one(index: int, model: DataModel, s: DatasetStats, media: Path) -> Section:
         if series:
             blocks.append(Text(f"{what}, {series.norm.count:,} steps:"))
             blocks += [d.chart(small=True) for d in series.spreads]
-    return Section(f"{s.name} ({s.split})", tuple(blocks))
+    return Section(title, tuple(blocks))
