@@ -116,22 +116,29 @@ def rewrite(
     name = re.sub(r"\W", "_", reader.name).lower()
     directory = Path(out) / name / VERSION
     encoding = config.image_encoding or stored_encoding(first)
-    done = _Written()
     with atomic_directory(directory) as part:
         unit = _Unit(uri, split, (), change, str(part), name, (0, 1), encoding, config.skip_corrupt)
         units = _units(unit, items, config.episodes_per_shard)
-        on_progress(Progress(stage, 0, len(items), "episodes"))
-        finished = 0
-        for one, result in _finished(units, config.workers):
-            finished += len(one.items)
-            done.episodes, done.steps = done.episodes + result.episodes, done.steps + result.steps
-            done.skipped += result.skipped
-            on_progress(Progress(stage, finished, len(items), "episodes"))
+        done = _write_all(
+            units, config.workers, lambda n: on_progress(Progress(stage, n, len(items), "episodes"))
+        )
         finish_dataset(part, description=f"A changed copy of {reader.name}.")
     if skipped is not None:
         skipped += sorted(done.skipped, key=lambda s: s.index)
     size = sum(p.stat().st_size for p in directory.iterdir())
     return {"directory": os.fspath(directory), "episodes": done.episodes, "steps": done.steps, "bytes": size}
+
+
+def _write_all(units: Sequence[_Unit], workers: int | None, tell: Callable[[int], None]) -> _Written:
+    """Run every unit; `tell` hears how many source episodes are done."""
+    total, finished = _Written(), 0
+    tell(finished)
+    for unit, result in _finished(units, workers):
+        finished += len(unit.items)
+        total.episodes, total.steps = total.episodes + result.episodes, total.steps + result.steps
+        total.skipped += result.skipped
+        tell(finished)
+    return total
 
 
 def skipped_summary(skipped: Sequence[Skipped]) -> dict[str, Any]:

@@ -60,9 +60,7 @@ def label_dataset(
         DataError: an episode cannot be used and `skip_corrupt` is off, or none is left.
         ProviderError: an outside labeller failed.
     """
-    options = options or LabelOptions()
-    skipped: list[Skipped] = []
-    found = _Labels()
+    options, skipped, found = options or LabelOptions(), list[Skipped](), _Labels()
     for index, episode, steps in _labelled(
         uri, split, config or LabelConfig(), options, skipped, on_progress
     ):
@@ -70,18 +68,12 @@ def label_dataset(
     if options.sidecar:
         written = _write_sidecar(Path(out) / SIDECAR, found.lines)
     else:
-        copying = CopyConfig(skip_corrupt=options.skip_corrupt, workers=options.workers)
-        written = rewrite(
-            uri, split, out, found.items, with_substeps, copying, skipped=skipped, on_progress=on_progress
-        )
+        how = CopyConfig(skip_corrupt=options.skip_corrupt, workers=options.workers)
+        told = {"skipped": skipped, "on_progress": on_progress}
+        written = rewrite(uri, split, out, found.items, with_substeps, how, **told)
     if options.checklists is not None:
         _write_text(options.checklists, "\n".join(found.checklists))
-    return {
-        **written,
-        "substeps": found.substeps,
-        **found.agreement,
-        **skipped_summary(skipped),
-    }
+    return {**written, "substeps": found.substeps, **found.agreement, **skipped_summary(skipped)}
 
 
 class _Labels:

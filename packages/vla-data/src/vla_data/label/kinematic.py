@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 
 from vla_data.errors import ConfigError
 from vla_data.label.motion import Motion, full_speed
@@ -68,7 +69,7 @@ def gripper_cuts(motion: Motion, config: KinematicConfig) -> list[int]:
     return pick_cuts(motion.grip_changes / config.gripper, config.min_steps)
 
 
-def window_jumps(features: np.ndarray, window: int) -> np.ndarray:
+def window_jumps(features: Float64[np.ndarray, "time features"], window: int) -> Float64[np.ndarray, "time"]:
     """How far the mean over [t, t + window) lies from that over [t − window, t), float64 [T]; 0 at t = 0."""
     steps = len(features)
     sums = np.concatenate([np.zeros((1, features.shape[1])), np.cumsum(features, axis=0)])
@@ -79,7 +80,7 @@ def window_jumps(features: np.ndarray, window: int) -> np.ndarray:
     return np.concatenate([np.zeros(min(1, steps)), np.linalg.norm(after - before, axis=1)])
 
 
-def pick_cuts(score: np.ndarray, min_steps: int) -> list[int]:
+def pick_cuts(score: Float64[np.ndarray, "time"], min_steps: int) -> list[int]:
     """Steps with a score of at least 1, highest first, none within `min_steps` of another or of an end."""
     steps, kept = len(score), list[int]()
     for cut in sorted(np.flatnonzero(score >= 1).tolist(), key=lambda t: (-score[t], t)):

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64
 
 from vla_data.config import from_dict
 from vla_data.errors import ConfigError
@@ -81,7 +82,7 @@ def feature_count(windows: Sequence[int]) -> int:
     return 3 * len(windows) + 3
 
 
-def step_features(motion: Motion, windows: Sequence[int] = WINDOWS) -> np.ndarray:
+def step_features(motion: Motion, windows: Sequence[int] = WINDOWS) -> Float64[np.ndarray, "time features"]:
     """What is looked at in each step, float64 [T, features], in parts of full speed or of the range."""
     moved, closing = motion.features, motion.closing
     grip = np.zeros((len(motion), 1)) if closing is None else closing[:, None]

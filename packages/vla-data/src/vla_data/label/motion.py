@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 
 from vla_data.types import ActionDim, ActionSpec, Episode, Frame
 
@@ -64,7 +65,7 @@ class Motion:
         return np.abs(np.diff(self.closing, prepend=self.closing[:1]))
 
 
-def full_speed(rates: np.ndarray) -> float:
+def full_speed(rates: Float64[np.ndarray, "time k"]) -> float:
     """The speed an episode reaches when it moves in earnest; above 0."""
     speed = np.linalg.norm(rates, axis=1)
     return max(float(np.percentile(speed, TYPICAL)), SMALL) if speed.size and rates.shape[1] else 1.0
