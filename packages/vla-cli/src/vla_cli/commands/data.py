@@ -9,7 +9,7 @@ import typer
 
 from vla_cli import options as o
 from vla_cli import stages
-from vla_cli.commands import data_download, data_explore, data_label, data_openx_list
+from vla_cli.commands import data_convert, data_download, data_explore, data_label, data_openx_list
 from vla_cli.parser import example, make_group
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ data_explore.register(app)
 data_download.register(app)
 data_openx_list.register(app)
 data_label.register(app)
+data_convert.register(app)
 
 
 @app.command(

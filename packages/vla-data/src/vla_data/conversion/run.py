@@ -80,10 +80,13 @@ def convert(
     first = next(iter(readers.values()))
     config = replace(config, name=_name(config.name or first.name))
     work = _claim(target, str(source), config)
-    written = WRITERS[config.to](readers, work, config, workers, on_progress)
-    comparison = _compare(written, work / DATA, config, on_progress) if config.verify else None
-    os.replace(work / DATA, target)
-    shutil.rmtree(work)
+    try:
+        written = WRITERS[config.to](readers, work, config, workers, on_progress)
+        comparison = _compare(written, work / DATA, config, on_progress) if config.verify else None
+        os.replace(work / DATA, target)
+    finally:
+        if config.to == "lerobot" or not (work / DATA).exists():  # nothing to go on with
+            shutil.rmtree(work, ignore_errors=True)
     return Conversion(
         source=str(source),
         target=str(target),
@@ -119,7 +122,8 @@ def _claim(target: Path, source: str, config: ConvertConfig) -> Path:
         ConfigError: an earlier attempt was of something else.
     """
     work = target.parent / f".{target.name}-convert"
-    note, said = work / "config.json", {"source": source, "config": to_dict(replace(config, verify=True))}
+    told = to_dict(replace(config, verify=True, skip_corrupt=False))  # finished shards fit either
+    note, said = work / "config.json", {"source": source, "config": told}
     if note.is_file() and read_json(note) != said:
         raise ConfigError(
             "an unfinished conversion of something else is here",
