@@ -52,6 +52,9 @@ class LazyFrames(Mapping[str, Image]):
     def __getitem__(self, camera: str) -> Image:
         return self.frames[camera][0]
 
+    def __contains__(self, camera: object) -> bool:
+        return camera in self.frames  # without a look, as inherited it would decode
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.frames)
 
