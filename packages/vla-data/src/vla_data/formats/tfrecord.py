@@ -28,6 +28,7 @@ HEADER = struct.Struct("<QI")
 FOOTER = struct.Struct("<I")
 OVERHEAD = HEADER.size + FOOTER.size  # bytes a record takes beside its data
 MASK_DELTA = 0xA282EAD8
+MAPPED_AROUND = 65536  # bytes that the kernel maps with a page that is asked for, on either side
 
 
 def masked_crc32c(data: bytes | memoryview) -> int:
@@ -93,8 +94,8 @@ class RecordFile:
     def _release(self, index: int) -> None:
         """Give pages of a record that was copied back, or a long pass would hold the whole file resident."""
         if isinstance(self._buffer, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            first = int(self.offsets[index]) // mmap.PAGESIZE * mmap.PAGESIZE
-            last = int(self.offsets[index] + self.lengths[index])
+            first = max(0, int(self.offsets[index]) // mmap.PAGESIZE * mmap.PAGESIZE - MAPPED_AROUND)
+            last = min(len(self._buffer), int(self.offsets[index] + self.lengths[index]) + MAPPED_AROUND)
             self._buffer.madvise(mmap.MADV_DONTNEED, first, last - first)
 
     def _index(self) -> tuple[np.ndarray, np.ndarray]:
