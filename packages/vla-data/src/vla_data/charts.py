@@ -21,11 +21,12 @@ SMALLEST_SPAN = 1e-300  # below it a step between ticks is no longer a normal nu
 
 @dataclass(frozen=True)
 class Line:
-    """A curve: y over x."""
+    """A curve: y over x; `marks` puts a dot at every point."""
 
     name: str
     x: tuple[float, ...]
     y: tuple[float, ...]
+    marks: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,10 @@ def _lines(chart: LineChart) -> str:
         frame.parts.append(
             f'<polyline fill="none" stroke="{_colour(i)}" stroke-width="1.8" points="{path}"/>'
         )
+        for x, y in line if chart.lines[i].marks else ():
+            frame.parts.append(
+                f'<circle cx="{frame.px(x):.1f}" cy="{frame.py(y):.1f}" r="3" fill="{_colour(i)}"/>'
+            )
     return frame.svg()
 
 

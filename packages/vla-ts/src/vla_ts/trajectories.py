@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -134,15 +135,13 @@ def read_trajectories(
     Raises:
         DataError: an episode cannot be used, or none is left.
     """
-    spec = source.robot.action if series == "action" else state_spec(source.robot)
-    common = spec if hz is None else respec(spec, hz)
-    episodes = []
-    require = Requirements(min_steps=1)
-    usable = usable_episodes(source, require, skip_corrupt=skip_corrupt, skipped=skipped)
-    for index, episode in usable:
-        values = _values(episode.action if series == "action" else episode.state, spec, source.name, index)
-        episodes.append(resample(values, spec, common.control_hz))
-        on_progress(Progress(f"read {series}s", index + 1, len(source), "episodes"))
+    spec = series_spec(source, series)
+    episodes = tuple(
+        values
+        for _, _, values in read_series(
+            source, series, hz, skip_corrupt=skip_corrupt, skipped=skipped, on_progress=on_progress
+        )
+    )
     if not episodes:
         raise DataError(
             f"there is no {series} to learn from",
@@ -150,7 +149,31 @@ def read_trajectories(
             expected="one usable episode at least",
             got=f"{len(source)} episodes, {len(skipped or ())} left out",
         )
-    return Trajectories(source.name, common, tuple(episodes))
+    return Trajectories(source.name, spec if hz is None else respec(spec, hz), episodes)
+
+
+def read_series(
+    source: EpisodeSource,
+    series: Series = "action",
+    hz: float | None = None,
+    *,
+    skip_corrupt: bool = False,
+    skipped: list[Skipped] | None = None,
+    on_progress: OnProgress = no_progress,
+) -> Iterator[tuple[int, str, np.ndarray]]:
+    """(index, id, series) of every usable episode, one after the other; see `read_trajectories`."""
+    spec = series_spec(source, series)
+    rate = spec.control_hz if hz is None else hz
+    require = Requirements(min_steps=1)
+    for index, episode in usable_episodes(source, require, skip_corrupt=skip_corrupt, skipped=skipped):
+        values = _values(episode.action if series == "action" else episode.state, spec, source.name, index)
+        yield index, episode.id, resample(values, spec, rate)
+        on_progress(Progress(f"read {series}s", index + 1, len(source), "episodes"))
+
+
+def series_spec(source: EpisodeSource, series: Series) -> ActionSpec:
+    """What the numbers of a data set's series mean, at its own rate."""
+    return source.robot.action if series == "action" else state_spec(source.robot)
 
 
 def _values(values: np.ndarray, spec: ActionSpec, name: str, index: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vla_cli import options as o
 from vla_cli import stages
+from vla_cli.commands import ts_codecs, ts_explore
 from vla_cli.parser import example, make_group
 
 app = make_group("Time series: codecs that turn robot trajectories into a few codes and back.")
@@ -37,3 +38,7 @@ def fit_vqvae(
         lambda on: fit_vqvae(source, chosen, out, on),
         as_json,
     )
+
+
+ts_codecs.register(app)
+ts_explore.register(app)
