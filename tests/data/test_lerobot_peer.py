@@ -1,4 +1,4 @@
-"""The released lerobot package, in an environment of its own, loads what we write."""
+"""The released lerobot package, in an environment of its own: each reads what the other writes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.network]
 LEROBOT = "lerobot==0.4.4"
 # What loading a data set imports, within lerobot's bounds; torch comes from the workspace's own environment.
 NEEDED = ["datasets>=4,<5", "huggingface-hub<0.36", "draccus==0.10.0", "einops", "jsonlines", "av>=15,<16"]
-NEEDED += ["deepdiff", "termcolor", "packaging<26"]
+NEEDED += ["deepdiff", "termcolor", "packaging<26", "numpy>=2,<2.3"]
 ALONE = [LEROBOT, "accelerate", "psutil", "torchcodec"]  # without what they require: mostly another torch
 NAMED = re.compile(r"(lib(?:av|sw)\w+)-[0-9a-f]+(\.so\.\d+)\..*")
 MINUTES = 20
@@ -61,14 +61,19 @@ def interpreter(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
-def load(interpreter: Path, root: Path, out: Path) -> dict[str, np.ndarray]:
-    """What the package gives: key → values of every step of the data set."""
+def peer(interpreter: Path, *arguments: object) -> None:
+    """Run `lerobot_peer.py` there."""
     home = interpreter.parents[1]
     libraries = next(home.glob("lib/python*/site-packages/av.libs"))
     env = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(home / "cache"), "LD_LIBRARY_PATH": str(libraries)}
     env |= {"PYTHONPATH": "", "CUDA_VISIBLE_DEVICES": ""}
-    done = run(interpreter, lerobot_peer.__file__, root, out, **env)
+    done = run(interpreter, lerobot_peer.__file__, *arguments, **env)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def load(interpreter: Path, root: Path, out: Path) -> dict[str, np.ndarray]:
+    """What the package gives: key → values of every step of the data set."""
+    peer(interpreter, "load", root, out)
     return dict(np.load(out))
 
 
@@ -136,3 +141,27 @@ def test_the_package_loads_the_real_episodes(
     reader = open_episodes(source)
     assert_loads(theirs, [reader[i] for i in range(25)], exact=images == "keep")
     assert len(theirs["action"]) == done.steps
+
+
+def test_what_the_package_writes_is_read(interpreter: Path, tmp_path: Path):
+    peer(interpreter, "write", tmp_path / "theirs")
+    theirs = load(interpreter, tmp_path / "theirs", tmp_path / "out.npz")
+    reader = open_episodes(tmp_path / "theirs")
+    assert (reader.robot.name, reader.robot.action.control_hz, len(reader)) == ("so100", 12.0, 3)
+    assert [d.name for d in reader.robot.action.dims] == ["pan", "lift", "jaw"]
+    for number in (2, 0, 1):
+        episode, columns = reader[number], lerobot_peer.made(number)
+        np.testing.assert_array_equal(episode.action, columns["action"], strict=True)
+        np.testing.assert_array_equal(episode.state, columns["observation.state"], strict=True)
+        np.testing.assert_array_equal(episode.series["reward"], columns["next.reward"][:, 0])
+        np.testing.assert_array_equal(
+            frames(episode.images["hand"], False), columns["observation.images.hand"]
+        )
+        assert episode.instruction == f"task {number % 2}"
+        start = sum(lerobot_peer.LENGTHS[:number])
+        decoded = theirs["observation.images.top"][start : start + len(episode)]
+        ours = frames(episode.images["top"], False)
+        assert np.abs(ours.astype(int) - decoded).mean() < 1.5
+        assert np.abs(ours.astype(int) - columns["observation.images.top"]).mean() < 4
+    done = convert(tmp_path / "theirs", tmp_path / "rlds", ConvertConfig("rlds"), workers=1)
+    assert done.splits == {"train": 3}
