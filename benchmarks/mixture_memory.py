@@ -37,7 +37,7 @@ WEIGHTS = (0.4, 0.3, 0.2, 0.1)
 SAMPLES, EPISODES, PEER_SAMPLES, BUFFER, KILL_BATCHES = 200_000, 600, 60_000, 40_000, 240
 SMOKE = (8_000, 60, 4_000, 2_000, 40)
 GROWTH_LIMIT, WARM_UP = 0.05, 0.2
-CACHE_BYTES = 4 * 1024 * 1024  # of each worker
+CACHE_BYTES = 8 * 1024 * 1024  # of each worker
 ROLES = ("primary", "wrist")
 
 
@@ -47,6 +47,7 @@ def main(smoke: bool) -> list[Check]:
         SMOKE if smoke else (SAMPLES, EPISODES, PEER_SAMPLES, BUFFER, KILL_BATCHES)
     )
     with tempfile.TemporaryDirectory() as root:
+        os.environ["VLA_CACHE"] = f"{root}/cache"
         total = sum(_write(Path(root), i, episodes) for i in range(len(WEIGHTS)))
         ours = _watched("ours", root, samples)
         peer = _watched("peer", root, peer_samples, buffer)

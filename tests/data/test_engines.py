@@ -31,6 +31,25 @@ def test_every_engine_gives_the_same_and_works_in_processes_of_its_own(engine: s
     assert os.getpid() not in {r["process"] for r in found.values()}
 
 
+def test_results_can_be_made_into_what_they_were():
+    [(unit, found)] = run_units(engine_work.count, [3], workers=1, result=engine_work.Count)
+    assert isinstance(found, engine_work.Count)
+    assert (unit, found.parts) == (3, (0, 1, 2))
+
+
+@pytest.mark.slow
+def test_a_generated_data_set_does_not_depend_on_the_engine(tmp_path: Path):
+    from vla_data.sim.generate import GenerateConfig, generate
+
+    config = GenerateConfig(tasks=("reach",), episodes=2, episodes_per_shard=1, cameras=())
+    shards = []
+    for engine in ENGINES:
+        made = Path(generate(config, tmp_path / engine, workers=2, engine=engine)["directory"])
+        shards.append([p.read_bytes() for p in sorted(made.glob("*.tfrecord*"))])
+    assert len(shards[0]) == 2
+    assert shards[0] == shards[1]
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_error_comes_back_with_every_field(engine: str):
     with pytest.raises(DataError) as caught:

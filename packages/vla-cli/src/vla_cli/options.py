@@ -30,6 +30,9 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", metavar="N", min=1, help="Processes; default: one per processor core."),
 ]
+Engine = Annotated[
+    str, typer.Option("--engine", metavar="NAME", help="What runs the work: pool (processes here), or beam.")
+]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"] | None, typer.Option("--device", help="Where to train; default: auto.")
 ]

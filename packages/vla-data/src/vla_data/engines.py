@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vla_data import errors
-from vla_data.config import to_dict
+from vla_data.config import from_dict, to_dict
 from vla_data.errors import ConfigError, MissingDependencyError, VlaError
 from vla_data.files import read_json, write_json
 from vla_data.pool import cpu_count, map_units
@@ -35,6 +35,7 @@ def run_units(
     *,
     workers: int | None = None,
     options: Sequence[str] = (),
+    result: type | None = None,
 ) -> Iterator[tuple[U, Any]]:
     """Run `work` on each unit; (unit, result) in any order, with "beam" after all have ended.
 
@@ -48,13 +49,15 @@ def run_units(
         workers: processes on this machine; None for one a core. A cluster counts its own.
         options: of the engine; for "beam" those of its runner, such as "--runner=DataflowRunner" and
             "--temp_location=…" (a place all its machines share, where results pass through).
+        result: a dataclass that results are made into again; None leaves them as dicts, lists and values.
 
     Raises:
         UnknownNameError: no such engine.
         MissingDependencyError: the engine is not installed.
         VlaError: a worker died; errors of `work` pass through.
     """
-    return lookup("engine", ENGINES, engine)(work, units, workers, options)
+    done = lookup("engine", ENGINES, engine)(work, units, workers, options)
+    return done if result is None else ((unit, from_dict(result, plain)) for unit, plain in done)
 
 
 def _pool(

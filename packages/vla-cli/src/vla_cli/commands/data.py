@@ -9,7 +9,14 @@ import typer
 
 from vla_cli import options as o
 from vla_cli import stages
-from vla_cli.commands import data_convert, data_download, data_explore, data_label, data_openx_list
+from vla_cli.commands import (
+    data_convert,
+    data_download,
+    data_explore,
+    data_label,
+    data_mixture,
+    data_openx_list,
+)
 from vla_cli.parser import example, make_group
 
 if TYPE_CHECKING:
@@ -24,6 +31,7 @@ data_download.register(app)
 data_openx_list.register(app)
 data_label.register(app)
 data_convert.register(app)
+data_mixture.register(app)
 
 
 @app.command(
@@ -42,6 +50,7 @@ def generate(
     ] = None,
     seed: o.Seed = None,
     workers: o.Workers = None,
+    engine: o.Engine = "pool",
     preset: o.PresetName = "default",
     config: o.ConfigFile = None,
     set_: o.Overrides = None,
@@ -52,18 +61,18 @@ def generate(
 
     given = {"sim": sim, "tasks": o.split_names(tasks), "episodes": episodes, "noise": noise, "seed": seed}
     chosen = o.make_config(PRESETS, preset, config, set_, **given)
-    stages.run("generate", out, chosen, [], lambda on: _generate(chosen, out, workers, on), as_json)
+    stages.run("generate", out, chosen, [], lambda on: _generate(chosen, out, workers, engine, on), as_json)
 
 
 def _generate(
-    config: GenerateConfig, out: Path, workers: int | None, on_progress: OnProgress
+    config: GenerateConfig, out: Path, workers: int | None, engine: str, on_progress: OnProgress
 ) -> tuple[dict[str, Any], list[Section]]:
     """The data set, and a page that says what is in it."""
     from vla_data.explore import inspect
     from vla_data.report import Section, Table
     from vla_data.sim.generate import generate
 
-    summary = generate(config, out, workers=workers, on_progress=on_progress)
+    summary = generate(config, out, workers=workers, engine=engine, on_progress=on_progress)
     counts = tuple((task, str(n["episodes"]), str(n["attempts"])) for task, n in summary["tasks"].items())
     made = Section("Demonstrations", (Table(("task", "episodes", "attempts"), counts),))
     return summary, [made, *inspect(summary["directory"]).sections()]

@@ -92,12 +92,14 @@ def cut(
     steps, t = len(held.action), place.step
     back = np.arange(t - config.history + 1, t + 1)
     ahead = np.arange(t, t + config.action_horizon)
+    seen = np.maximum(back, 0).tolist()
     said = held.wordings[wording % len(held.wordings)]
-    past = np.where((back[:-1] >= 0)[:, None], held.action[back[:-1].clip(0)], np.float32(0))
-    shown = {i: _observation(held, int(i), said) for i in set(back.clip(0).tolist())}
+    past = held.action[seen[:-1]].astype(np.float32)
+    past[back[:-1] < 0] = 0
+    shown = {i: _observation(held, i, said) for i in set(seen)}
     return MixtureSample(
-        window=Window(tuple(shown[i] for i in back.clip(0).tolist()), past.astype(np.float32)),
-        chunk=ActionChunk(held.action[ahead.clip(max=steps - 1)].astype(np.float32), spec),
+        window=Window(tuple(shown[i] for i in seen), past),
+        chunk=ActionChunk(held.action[np.minimum(ahead, steps - 1)].astype(np.float32), spec),
         history_mask=back >= 0,
         action_mask=ahead < steps,
         dataset=place.dataset,

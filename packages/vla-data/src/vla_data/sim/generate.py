@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from vla_data.config import to_dict
+from vla_data.engines import run_units
 from vla_data.errors import ConfigError, SimError
 from vla_data.files import read_json, remove_parts, write_json
 from vla_data.formats.rlds import RldsWriter, finish_dataset, shard_path
 from vla_data.images import ImageEncoding
-from vla_data.pool import map_units
 from vla_data.protocols import OnProgress, Progress, SimEnv, no_progress
 from vla_data.registry import lookup
 from vla_data.rollout import RolloutConfig, rollout
@@ -108,17 +108,21 @@ def generate(
     out: Path,
     *,
     workers: int | None = None,
+    engine: str = "pool",
     on_progress: OnProgress = no_progress,
 ) -> dict[str, Any]:
     """Make the data set `out/<sim>/<version>`; shards that are there already are kept.
+
+    `engine` runs the shards, each a unit of work (`vla_data.engines`).
 
     Returns:
         episodes, steps, attempts, tasks (task → its episodes and attempts), bytes, seconds, directory.
 
     Raises:
-        UnknownNameError: no such simulator, task or camera.
+        UnknownNameError: no such simulator, task, camera or engine.
         ConfigError: the directory holds a data set of another configuration, or a number makes no sense.
         SimError: an expert did not succeed often enough, or the simulator has none.
+        MissingDependencyError: the engine is not installed.
     """
     begin = time.perf_counter()
     directory = Path(out) / config.sim / config.version
@@ -130,7 +134,7 @@ def generate(
     on_progress(Progress("generate", done, total, "episodes"))
     if waiting and config.cameras != ():
         gl.use_backend()  # once here, so that the workers inherit the answer
-    for unit, _ in map_units(_run_unit, waiting, workers):
+    for unit, _ in run_units(_run_unit, waiting, engine, workers=workers):
         done += unit.count
         on_progress(Progress("generate", done, total, "episodes", message=unit.task))
     finish_dataset(directory, description=f"Scripted experts in {config.sim}.")
