@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from vla_model.statistics import wilson_interval
+from vla_model.statistics import Pairs, mcnemar, newcombe_interval, wilson_interval
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -17,3 +17,34 @@ def test_equals_scipys_wilson_interval(case: tuple[int, int]):
 
 def test_no_trial_says_nothing():
     assert wilson_interval(0, 0) == (0.0, 1.0)
+
+
+def test_newcombes_interval_for_pairs_equals_the_published_example():
+    # Newcombe 1998, table II, method 10, the row of 36, 12, 2 and 0 pairs.
+    assert newcombe_interval(Pairs(36, 12, 2, 0)) == pytest.approx((0.0569, 0.3404), abs=1e-4)
+
+
+outcomes = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=300)
+
+
+@given(outcomes)
+def test_the_interval_of_a_difference_holds_it_and_turns_with_the_pair(rows: list[tuple[bool, bool]]):
+    first, second = zip(*rows, strict=True)
+    pairs, turned = Pairs.of(first, second), Pairs.of(second, first)
+    low, high = newcombe_interval(pairs)
+    assert -1 <= low <= (sum(first) - sum(second)) / len(rows) <= high <= 1
+    assert newcombe_interval(turned) == pytest.approx((-high, -low))
+    unequal = pairs.first_only + pairs.second_only
+    peer = binomtest(pairs.first_only, unequal).pvalue if unequal else 1.0
+    assert mcnemar(pairs) == pytest.approx(peer)
+
+
+def test_pairs_that_agree_leave_less_doubt_than_pairs_that_do_not():
+    agree, differ = newcombe_interval(Pairs(80, 5, 5, 10)), newcombe_interval(Pairs(72, 13, 13, 2))
+    assert agree[1] - agree[0] < differ[1] - differ[0]
+
+
+def test_no_pair_says_nothing_and_rows_must_match():
+    assert newcombe_interval(Pairs(0, 0, 0, 0)) == (-1.0, 1.0)
+    with pytest.raises(ValueError, match="shorter|longer"):
+        Pairs.of([1, 0], [1])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
@@ -20,3 +22,58 @@ def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[f
     low = 0.0 if successes == 0 else max(0.0, centre - half)
     high = 1.0 if successes == trials else min(1.0, centre + half)
     return low, high
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Outcomes of two policies on the same trials: how often both, one or neither succeeded."""
+
+    both: int
+    first_only: int
+    second_only: int
+    neither: int
+
+    @classmethod
+    def of(cls, first: Sequence[float], second: Sequence[float]) -> Pairs:
+        """Counts of two rows of outcomes, trial by trial. Raises ValueError when they differ in length."""
+        outcomes = [(bool(a), bool(b)) for a, b in zip(first, second, strict=True)]
+        counts = (
+            outcomes.count(kind) for kind in ((True, True), (True, False), (False, True), (False, False))
+        )
+        return cls(*counts)
+
+    @property
+    def count(self) -> int:
+        return self.both + self.first_only + self.second_only + self.neither
+
+
+def newcombe_interval(pairs: Pairs, z: float = 1.959964) -> tuple[float, float]:
+    """Interval of the difference of two success rates on the same trials, 95% by default.
+
+    Newcombe's score interval for paired proportions (Newcombe 1998, Statistics in Medicine 17, 2635–2650,
+    method 10): Wilson's intervals of both rates, combined by how much the outcomes go together. No trial
+    gives (-1, 1).
+    """
+    a, b, c, d, n = pairs.both, pairs.first_only, pairs.second_only, pairs.neither, pairs.count
+    if n == 0:
+        return -1.0, 1.0
+    p, q = (a + b) / n, (a + c) / n
+    (p_low, p_high), (q_low, q_high) = wilson_interval(a + b, n, z), wilson_interval(a + c, n, z)
+    spread = (a + b) * (c + d) * (a + c) * (b + d)
+    agree = a * d - b * c
+    together = 0.0 if spread == 0 else (max(agree - n / 2, 0) if agree > 0 else agree) / math.sqrt(spread)
+    below = _combined(p - p_low, q_high - q, together)
+    above = _combined(q - q_low, p_high - p, together)
+    return max(-1.0, p - q - below), min(1.0, p - q + above)
+
+
+def _combined(one: float, other: float, together: float) -> float:
+    return math.sqrt(max(0.0, one * one - 2 * together * one * other + other * other))
+
+
+def mcnemar(pairs: Pairs) -> float:
+    """Two-sided exact p of McNemar's test: were the trials that only one of them won won by both alike?"""
+    unequal = pairs.first_only + pairs.second_only
+    fewer = min(pairs.first_only, pairs.second_only)
+    tail = sum(math.comb(unequal, k) for k in range(fewer + 1)) / 2**unequal
+    return min(1.0, 2 * tail)
