@@ -10,7 +10,9 @@ import typer
 
 T = TypeVar("T")
 
-DATASET_HELP = "Data set directory in TFDS (RLDS) layout, or above it; or a name under $VLA_DATA (./data)."
+DATASET_HELP = (
+    "Directory of a data set (RLDS, LeRobot v3, HDF5), or a name: under $VLA_DATA (./data), or registered."
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 Out = Annotated[
