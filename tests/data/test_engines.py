@@ -14,7 +14,7 @@ from vla_data.engines import ENGINES, run_units
 from vla_data.errors import ConfigError, DataError, MissingDependencyError, UnknownNameError, VlaError
 
 UNITS = list(range(5))
-# Beam's workers cost seconds to start: one test has them, the others a thread of this process.
+# Beam's workers cost seconds to start: slow tests have them, the others a thread of this process.
 HERE = {"pool": [], "beam": ["--direct_running_mode=in_memory"]}
 
 
@@ -25,7 +25,13 @@ def importable(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_every_engine_gives_the_same_and_works_in_processes_of_its_own(engine: str):
+def test_every_engine_gives_the_same(engine: str):
+    found = dict(run_units(engine_work.count, UNITS, engine, workers=1, options=HERE[engine]))
+    assert {n: (r["unit"], r["parts"]) for n, r in found.items()} == {n: (n, list(range(n))) for n in UNITS}
+
+
+@pytest.mark.parametrize("engine", ["pool", pytest.param("beam", marks=pytest.mark.slow)])
+def test_it_works_in_processes_of_its_own(engine: str):
     found = dict(run_units(engine_work.count, UNITS, engine, workers=2))
     assert {n: (r["unit"], r["parts"]) for n, r in found.items()} == {n: (n, list(range(n))) for n in UNITS}
     assert os.getpid() not in {r["process"] for r in found.values()}

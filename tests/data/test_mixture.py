@@ -29,7 +29,9 @@ from vla_data.mixture import (
 )
 from vla_data.mixture import index as index_module
 from vla_data.mixture.index import index_episodes
+from vla_data.mixture.presets import PRESETS
 from vla_data.normalize import NormStats
+from vla_data.openx.catalog import catalog
 from vla_data.types import ArrayImages
 
 A = Numbered("a", lengths(1, 20))
@@ -294,6 +296,16 @@ def test_a_file_describes_a_mixture(tmp_path: Path):
     file.write_text("seed = 1\n")
     with pytest.raises(ConfigError, match="required key"):
         load_mixture(file)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_names_data_sets_of_the_catalogue(name: str):
+    config = load_mixture(name, lambda uri: f"here/{uri}")
+    names = [d.uri.removeprefix("here/") for d in config.dataset]
+    assert set(names) <= set(catalog())
+    assert len(set(names)) == len(names) >= 10
+    with pytest.raises(UnknownNameError, match="did you mean 'oxe_magic_soup"):
+        load_mixture("oxe_magic_soop")
 
 
 def look(*arguments: object) -> None:

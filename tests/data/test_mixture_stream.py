@@ -65,7 +65,7 @@ def positions(stream: MixtureStream[Any], count: int) -> list[int]:
     return [sample.position for sample in islice(stream, count)]
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.integers(0, 120), st.integers(0, 40), st.integers(1, 4), st.integers(0, 3))
 def test_resuming_anywhere_goes_on_as_if_never_stopped(done, between, ranks, rank):
     """Also when the state was taken earlier than the end, and carried as JSON."""

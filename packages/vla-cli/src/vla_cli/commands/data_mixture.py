@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,11 @@ from vla_cli.parser import example
 from vla_cli.progress import progress
 
 File = Annotated[
-    Path, typer.Argument(metavar="FILE", help="TOML or JSON file: [[dataset]] tables with uri and weight.")
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="TOML or JSON file: [[dataset]] tables with uri and weight; or a preset: oxe_magic_soup, …",
+    ),
 ]
 Samples = Annotated[
     int, typer.Option("--samples", metavar="N", min=1, help="Samples to read, with all their images.")

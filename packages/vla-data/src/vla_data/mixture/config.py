@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from vla_data.config import from_dict, read_config_file
 from vla_data.errors import ConfigError
+from vla_data.registry import lookup
 
 Embedding = Literal["same", "union", "pad"]
 Weighting = Literal["given", "size"]
@@ -113,16 +114,23 @@ class MixtureConfig:
                 )
 
 
-def load_mixture(path: Path, locate: Callable[[str], str] = str) -> MixtureConfig:
+def load_mixture(path: str | Path, locate: Callable[[str], str] = str) -> MixtureConfig:
     """The mixture a TOML or JSON file describes: `[[dataset]]` tables, `[window]` and the other settings.
 
     Args:
+        path: the file; or the name of a preset (`vla_data.mixture.presets`).
         locate: turns an address that is no path beside the file into one that can be opened.
 
     Raises:
         ConfigError: the file cannot be read, or a value is missing, of the wrong type or out of range.
-        UnknownNameError: it holds a key that does not exist.
+        UnknownNameError: it holds a key that does not exist, or there is neither such a file nor a preset.
     """
+    name, path = str(path), Path(path)
+    if not path.suffix and not path.exists():
+        from vla_data.mixture.presets import PRESETS
+
+        config = lookup("mixture", PRESETS, name)()
+        return replace(config, dataset=tuple(replace(d, uri=locate(d.uri)) for d in config.dataset))
     data: Any = read_config_file(path)
     try:
         config = from_dict(MixtureConfig, data)
