@@ -82,7 +82,7 @@ def _checks(tried: EvalResult, others: EvalResult) -> list[Check]:
     outcomes = [{(r.task, r.seed): r.success for r in tried.records[arm]} for arm in (CODES, NUMBERS)]
     assert outcomes[0].keys() == outcomes[1].keys()
     first, second = (np.array([o[k] for k in sorted(o)], float) for o in outcomes)
-    pairs = Pairs.of(first, second)
+    pairs = Pairs.of(first.tolist(), second.tolist())
     low, high = (100 * v for v in newcombe_interval(pairs))
     boot = 100 * _bootstrap(first - second)
     told = f"{pairs.first_only} only codes, {pairs.second_only} only numbers, McNemar p {mcnemar(pairs):.2f}"

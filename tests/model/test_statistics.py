@@ -46,5 +46,5 @@ def test_pairs_that_agree_leave_less_doubt_than_pairs_that_do_not():
 
 def test_no_pair_says_nothing_and_rows_must_match():
     assert newcombe_interval(Pairs(0, 0, 0, 0)) == (-1.0, 1.0)
-    with pytest.raises(ValueError, match="shorter|longer"):
+    with pytest.raises(ValueError, match=r"shorter|longer"):
         Pairs.of([1, 0], [1])
