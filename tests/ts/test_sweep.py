@@ -103,7 +103,8 @@ def test_a_point_is_measured_on_episodes_it_was_not_fitted_to(tmp_path: Path):
     reference = GaussianReference.of(held.chunks(6), learnt.stats())
     assert point.reference_bits == pytest.approx(reference.bits(expected.error.nmse))
     assert len(point.reference_by_dim) == 4
-    np.testing.assert_array_equal(point.real, held.episodes[0][: len(point.real)])
+    longest = max(held.episodes, key=len)
+    np.testing.assert_array_equal(point.real, longest[:120])
     data.save(tmp_path / "series.npz")
     measure_unit(unit(data=str(tmp_path / "series.npz"), result=str(tmp_path / "point.json")))
     kept = load_point(tmp_path / "point.json")

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float32
 
 from vla_data.charts import BarChart, Bars, Line, LineChart
-from vla_data.fit import FitResult
 from vla_data.protocols import ActionCodec
 from vla_data.report import Section, Table, Text
 from vla_data.types import ActionSpec
@@ -23,7 +22,8 @@ def describe(
     codec: ActionCodec,
     episode: Float32[np.ndarray, "time dim"],
     episodes: tuple[int, int],
-    training: FitResult | None = None,
+    curve: Sequence[tuple[float, float]] = (),
+    seconds: float | None = None,
 ) -> tuple[dict[str, Any], list[Section]]:
     """The summary of a fit, and the sections of its page.
 
@@ -32,7 +32,7 @@ def describe(
         codec: the fitted one.
         episode: one it was not fitted to, to show.
         episodes: how many were learnt from, and how many held out.
-        training: what was noted on the way, where it was trained.
+        curve: (step, squared error) on the way, of a trained codec; `seconds` its training took.
     """
     own, peer = qualities[0], qualities[1]
     summary = {
@@ -48,8 +48,8 @@ def describe(
         "episodes": episodes[0],
         "held_out_episodes": episodes[1],
     }
-    if training is not None:
-        summary["seconds"] = training.seconds
+    if seconds is not None:
+        summary["seconds"] = seconds
     on = f"{episodes[1]} held-out episodes" if episodes[1] else "the one episode it was fitted to"
     text = (
         f"A chunk of {codec.action_horizon} actions of {codec.spec.dim} numbers becomes "
@@ -60,7 +60,7 @@ def describe(
         Text(text),
         overview(qualities),
         _per_dimension(qualities, codec.spec),
-        *([_curve(training)] if training else []),
+        *([_curve(curve)] if curve else []),
         error_bars(qualities, codec.spec),
         *trajectory_charts(codec, episode, "A held-out episode"),
     )
@@ -106,8 +106,7 @@ def _per_dimension(qualities: Sequence[CodecQuality], spec: ActionSpec) -> Table
     return Table(("dimension", "unit", *heads), tuple(rows), "Error of decoded actions, physical units")
 
 
-def _curve(result: FitResult) -> LineChart:
-    points = result.history["error"]
+def _curve(points: Sequence[tuple[float, float]]) -> LineChart:
     line = Line("error", tuple(float(s) for s, _ in points), tuple(v for _, v in points))
     return LineChart("Training: squared error, normalised", (line,), x_label="step", log_y=True)
 

@@ -122,7 +122,7 @@ def measure_point(data: Trajectories, unit: Unit) -> Point:
     taken = (time.perf_counter() - began) / len(pairs)
     qualities = [_quality(c, a, b, unit) for c, (a, b) in zip(codecs, pairs, strict=True)]
     quality = mean_quality(qualities)
-    shown = pairs[0][1].episodes[0][:SHOWN_STEPS]
+    shown = max(pairs[0][1].episodes, key=len)[:SHOWN_STEPS]
     reference, count = _reference(data, pairs, unit)
     return Point(
         **about,
