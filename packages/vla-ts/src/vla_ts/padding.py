@@ -1,4 +1,4 @@
-"""Actions of different robots side by side: one place for every kind of number, a mask for what a robot lacks.
+"""Actions of different robots side by side: one place for every kind of number, a mask for what one lacks.
 
 Places are shared by meaning: the first position of every robot stands in one column, its first gripper in
 another, whatever else the robots have. What a robot lacks is 0, and 0 is the middle after normalising.
