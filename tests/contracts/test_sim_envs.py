@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vla_data.errors import SimError, UnknownNameError
+from vla_data.objects import LabelledEnv
 from vla_data.protocols import SimEnv
 from vla_data.rollout import RolloutConfig, rollout
 from vla_data.sim import CameraView, RandomPolicy, SimConfig, make_env
@@ -123,6 +124,30 @@ def test_an_observation_has_the_promised_shapes(env: SimEnv, case: Case) -> None
         assert seen.depth[view.name].min() > 0
         assert seen.segmentation[view.name].dtype == np.int32
         assert (camera.pose is None) == (view.name in seen.poses)
+
+
+def test_the_truth_about_objects_fits_what_is_seen(env: SimEnv, case: Case) -> None:
+    assert isinstance(env, LabelledEnv)
+    env.reset([1], [trial(case)])
+    for i in range(STEPS):
+        env.step([1], actions(env, i))
+    seen = env.observe([1], depth=True, segmentation=True)
+    (truth,) = env.label([1], seen)
+    names = env.object_names(1)
+    assert 2 <= len(names) <= env.object_rows == len(truth.position) == len(truth.velocity)
+    assert len({n.name for n in names}) == len(names)
+    assert names[0].kind == "gripper"
+    assert np.linalg.norm(truth.velocity[0]) > 0.01
+    front, mask = env.cameras[0], truth.masks["front"]
+    assert set(np.unique(mask)) <= set(range(len(names) + 1))
+    pose = seen[0].poses.get("front", None if front.pose is None else np.array(front.pose))
+    assert pose is not None
+    assert front.intrinsics is not None
+    for row in np.unique(mask[mask > 0]).astype(int) - 1:
+        y, x = np.nonzero(mask == row + 1)
+        rays = np.linalg.inv(np.array(front.intrinsics)) @ np.stack([x, y, np.ones(len(x))])
+        points = pose[:3, :3] @ (rays * seen[0].depth["front"][y, x]) + pose[:3, 3:]
+        assert np.linalg.norm(np.median(points, axis=1) - truth.position[row]) < 0.2, names[row]
 
 
 def test_only_what_is_asked_for_is_given(env: SimEnv, case: Case) -> None:

@@ -24,7 +24,7 @@ PACKAGES = ("vla_data", "vla_vision", "vla_ts", "vla_model", "vla_cli")
 
 GROUND_FILES = (
     "types", "protocols", "errors", "config", "registry", "normalize",
-    "files", "runs", "pool", "report", "charts", "chunks", "usable",
+    "files", "runs", "pool", "report", "charts", "chunks", "usable", "objects",
 )  # fmt: skip
 GROUND = tuple(f"vla_data.{name}" for name in GROUND_FILES)
 FIT = ("vla_data.fit",)

@@ -18,10 +18,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vla_data.errors import ConfigError
+from vla_data.objects import LabelledEnv
 from vla_data.phases import Phase, PhasedPolicy
 from vla_data.protocols import Policy, SimEnv
 from vla_data.recording import Recorder
-from vla_data.rollout_checks import BadActionError, checked_chunks, require_match
+from vla_data.rollout_checks import BadActionError, checked_chunks, require_labels, require_match
 from vla_data.types import Episode, InputSpec, Observation, ObservationWindow, StepResult, Trial
 
 NOISE_STREAM = 1
@@ -40,6 +41,8 @@ class RolloutConfig:
         steps_after_success: steps carried out after the first success.
         record: give each trial's `Episode`.
         depth, segmentation: what an episode records beside colour.
+        labels: record depth and the truth about the objects (`vla_data.objects`), where the environment
+            knows it; masks then take the place of the simulator's own numbers in `segmentation`.
     """
 
     execute: int = 8
@@ -49,6 +52,7 @@ class RolloutConfig:
     record: bool = False
     depth: bool = False
     segmentation: bool = False
+    labels: bool = False
 
     def __post_init__(self) -> None:
         if self.execute < 1 or self.noise < 0 or self.steps_after_success < 0:
@@ -113,11 +117,15 @@ def rollout(
     """Run every trial once; each result as its episode ends (`Rollout.index` tells which).
 
     Raises:
+        ConfigError: labels are asked for and the environment has none to give.
         SpecMismatchError: environment and policy disagree on actions, states or cameras.
         BadActionError: the policy answered with a wrong shape or a number that is not finite.
     """
     require_match(env, policy.input_spec)
-    return _Loop(env, policy, config or RolloutConfig()).run(list(trials))
+    config = config or RolloutConfig()
+    if config.labels:
+        require_labels(env)
+    return _Loop(env, policy, config).run(list(trials))
 
 
 class _Loop:
@@ -128,6 +136,9 @@ class _Loop:
         names = {camera.name for camera in self.spec.cameras}
         self.wanted = names
         self.depth_wanted = {camera.name for camera in self.spec.cameras if camera.depth}
+        self.labels = config.record and config.labels
+        self.depth = config.record and (config.depth or config.labels)
+        self.segmentation = config.record and config.segmentation and not config.labels
 
     def run(self, trials: list[Trial]) -> Iterator[Rollout]:
         """The loop: refill, look, think, act."""
@@ -169,15 +180,25 @@ class _Loop:
         observations = self.env.observe(
             slots,
             images=record or bool(self.wanted),
-            depth=(record and self.config.depth) or bool(self.depth_wanted),
-            segmentation=record and self.config.segmentation,
+            depth=self.depth or bool(self.depth_wanted),
+            segmentation=self.segmentation or self.labels,
             privileged=self.spec.privileged,
         )
         for slot, observation in zip(slots, observations, strict=True):
             run = self.runs[slot]
             if run.recorder is not None:
-                run.recorder.see(observation, self.config.depth, self.config.segmentation)
+                run.recorder.see(observation, self.depth, self.segmentation)
             run.seen.append(self._for_policy(observation))
+        if self.labels:
+            self._label(slots, observations)
+
+    def _label(self, slots: list[int], observations: list[Observation]) -> None:
+        """Record the truth about what was just seen."""
+        assert isinstance(self.env, LabelledEnv)
+        for slot, truth in zip(slots, self.env.label(slots, observations), strict=True):
+            recorder = self.runs[slot].recorder
+            assert recorder is not None
+            recorder.label(truth, self.env.object_names(slot))
 
     def _for_policy(self, observation: Observation) -> Observation:
         """What the policy asked for and nothing else."""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vla_data.errors import SpecMismatchError, VlaError
+from vla_data.errors import ConfigError, SpecMismatchError, VlaError
+from vla_data.objects import LabelledEnv
 from vla_data.protocols import SimEnv
 from vla_data.types import ActionChunk, InputSpec, Trial
 
@@ -40,6 +41,17 @@ def require_match(env: SimEnv, spec: InputSpec) -> None:
                 got=f"cameras {sizes}",
                 next_step="give SimConfig a CameraView of that name and size",
             )
+
+
+def require_labels(env: SimEnv) -> None:
+    """Raise ConfigError unless the environment knows the truth about its objects."""
+    if not isinstance(env, LabelledEnv):
+        raise ConfigError(
+            "the environment does not know where its objects are",
+            where=f"RolloutConfig.labels, {type(env).__name__}",
+            expected="a simulator with label() and object_names()",
+            next_step="record without labels",
+        )
 
 
 def checked_chunks(

@@ -48,6 +48,10 @@ def generate(
             "--noise", metavar="STD", min=0, help="Noise on executed actions; clean ones are recorded."
         ),
     ] = None,
+    labels: Annotated[
+        bool | None,
+        typer.Option("--labels", help="Record depth, and boxes, masks and velocities of the objects, too."),
+    ] = None,
     seed: o.Seed = None,
     workers: o.Workers = None,
     engine: o.Engine = "pool",
@@ -60,7 +64,7 @@ def generate(
     from vla_data.sim.generate import PRESETS
 
     given = {"sim": sim, "tasks": o.split_names(tasks), "episodes": episodes, "noise": noise, "seed": seed}
-    chosen = o.make_config(PRESETS, preset, config, set_, **given)
+    chosen = o.make_config(PRESETS, preset, config, set_, **given, labels=labels)
     stages.run("generate", out, chosen, [], lambda on: _generate(chosen, out, workers, engine, on), as_json)
 
 

@@ -18,6 +18,7 @@ from jaxtyping import Float64
 from vla_data.augment.lazy import ChangedImages
 from vla_data.augment.series import require_range
 from vla_data.errors import ConfigError
+from vla_data.objects import BOXES, MASKS, mask_series
 from vla_data.types import Camera, Episode, ImageSequence
 
 HALF = 0.5
@@ -101,25 +102,35 @@ def warped(episode: Episode, maps: Mapping[str, Callable[[int, int], np.ndarray]
 
     Args:
         maps: camera name → function of (width, height) that gives A.
+
+    Boxes of objects are those of the warped masks.
     """
     warps = {}
     for name, matrix_of in maps.items():
         width, height = _size(episode, name)
         warps[name] = Warp(matrix_of(width, height), width, height)
+    series = {
+        n: _warp_all(v, warps.get(n.removeprefix(MASKS)) if n.startswith(MASKS) else None)
+        for n, v in episode.series.items()
+    }
     return replace(
         episode,
         images={n: _warp_images(f, warps.get(n)) for n, f in episode.images.items()},
         depth={n: _warp_all(np.asarray(d), warps.get(n)) for n, d in episode.depth.items()},
-        series={
-            n: _warp_all(
-                v, warps.get(n.removeprefix("segmentation/")) if n.startswith("segmentation/") else None
-            )
-            for n, v in episode.series.items()
-        },
+        series=series | _boxes(series, warps),
         cameras={
             n: c if n not in warps else _warp_camera(c, warps[n].matrix) for n, c in episode.cameras.items()
         },
     )
+
+
+def _boxes(series: Mapping[str, np.ndarray], warps: Mapping[str, Warp]) -> dict[str, np.ndarray]:
+    """Boxes and visible pixels of labelled cameras that were warped."""
+    found: dict[str, np.ndarray] = {}
+    for name in warps:
+        if BOXES + name in series and MASKS + name in series:
+            found |= mask_series(series[MASKS + name], series[BOXES + name].shape[1], name)
+    return found
 
 
 def _size(episode: Episode, name: str) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from vla_data.types import Episode, SubStep
 
 Range = tuple[int, int]
 LEAST_STEPS = 2  # what is left of an episode after a lag
-OF_IMAGES, OF_STATE = ("pose/", "segmentation/"), ("observation/",)
+OF_IMAGES, OF_STATE = ("pose/", "segmentation/", "objects/"), ("observation/",)
 
 
 def require_range(where: str, low: float, high: float, least: float = 0.0) -> None:

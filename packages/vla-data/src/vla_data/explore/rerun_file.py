@@ -25,7 +25,7 @@ APPLICATION = "vla"
 MILLIMETRES = 1000.0  # a metre, in what depth is stored in
 SERIES_WIDTH = 8  # wider series (poses, embeddings) are no plot
 COLOURS = (0x6AA8E8FF, 0xF0935AFF, 0x6CC08DFF, 0xC592DDFF, 0xDCBD5BFF, 0xE87A90FF, 0x7FD1D6FF)
-LEFT_OUT = ("pose/", "segmentation/", "is_first", "is_last", "is_terminal", "discount")
+LEFT_OUT = ("pose/", "segmentation/", "objects/", "is_first", "is_last", "is_terminal", "discount")
 
 
 def write_recording(episode: Episode, path: Path, name: str = "") -> None:

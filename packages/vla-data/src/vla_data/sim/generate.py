@@ -52,6 +52,7 @@ class GenerateConfig:
         steps_after_success: how long the expert goes on.
         cameras: views recorded at every step; None stands for the simulator's usual ones.
         depth: record depth as well.
+        labels: record depth, boxes, masks, identities and velocities of the objects (`vla_data.objects`).
         image_encoding: of the shards.
         episodes_per_shard: also the unit of work and of resuming.
         max_attempts: placements tried an episode before giving up.
@@ -66,6 +67,7 @@ class GenerateConfig:
     steps_after_success: int = 6
     cameras: tuple[CameraView, ...] | None = None
     depth: bool = False
+    labels: bool = False
     image_encoding: ImageEncoding = "png"
     episodes_per_shard: int = 10
     max_attempts: int = 10
@@ -262,6 +264,7 @@ def _demonstrate(env: SimEnv, unit: _Unit, index: int) -> Episode | None:
         noise=unit.config.noise,
         steps_after_success=unit.config.steps_after_success,
         depth=unit.config.depth,
+        labels=unit.config.labels,
     )
     expert = make_expert(env)
     if not next(rollout(env, expert, [trial], options)).success:

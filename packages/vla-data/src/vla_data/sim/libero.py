@@ -26,8 +26,10 @@ from vla_data.sim.config import CameraView, SimConfig
 from vla_data.sim.libero_names import HORIZONS, initial_states, task_file
 from vla_data.sim.libero_setup import libero_envs, seeded
 from vla_data.sim.looking import Looker
+from vla_data.sim.object_names import LIBERO_ROWS, libero_objects
 from vla_data.sim.placements import split_of
 from vla_data.sim.slots import Slot, SlotEnv
+from vla_data.sim.truth import SceneObjects
 from vla_data.types import (
     ActionDim,
     ActionSpec,
@@ -90,7 +92,7 @@ class LiberoEnv(SlotEnv):
         self._envs = libero_envs()
         # Scenes have their cameras in different places: with several tasks each observation says where.
         looker = Looker(views, self.config.render, (COLLISION_GROUP,), len(tasks) > 1)
-        super().__init__(tuple(tasks), num_envs, looker)
+        super().__init__(tuple(tasks), num_envs, looker, LIBERO_ROWS)
         self.cameras = self._describe(views)
 
     def max_steps(self, task: str) -> int:
@@ -102,7 +104,7 @@ class LiberoEnv(SlotEnv):
             return ()
         env = self._take(self.tasks[0])
         self._give_back(self.tasks[0], env)
-        model, data = env.sim.model._model, env.sim.data._data
+        model, data = self._physics(env)
         require_cameras(model, views)
         cameras = [describe(model, data, view, CONTROL_HZ) for view in views]
         return tuple(replace(c, pose=None) if len(self.tasks) > 1 else c for c in cameras)
@@ -117,8 +119,11 @@ class LiberoEnv(SlotEnv):
                 ignore_done=True,
             )
 
-    def _model(self, env: Any) -> Any:
-        return env.sim.model._model
+    def _physics(self, env: Any) -> tuple[Any, Any]:
+        return env.sim.model._model, env.sim.data._data
+
+    def _find_objects(self, model: Any, task: str) -> SceneObjects:
+        return SceneObjects(model, libero_objects(model), self.object_rows, (COLLISION_GROUP,))
 
     def _free(self, env: Any) -> None:
         env.close()
@@ -143,7 +148,7 @@ class LiberoEnv(SlotEnv):
     def _observe(
         self, slot: Slot, images: bool, depth: bool, segmentation: bool, privileged: bool
     ) -> Observation:
-        model, data = slot.env.sim.model._model, slot.env.sim.data._data
+        model, data = self._physics(slot.env)
         seen = self._looker.look(
             slot.task, model, data, images=images, depth=depth, segmentation=segmentation
         )

@@ -29,8 +29,10 @@ from vla_data.sim.branches import Branching, branching
 from vla_data.sim.cameras import describe, require_cameras
 from vla_data.sim.config import CameraView, SimConfig
 from vla_data.sim.looking import Looker
+from vla_data.sim.object_names import METAWORLD_ROWS, metaworld_objects
 from vla_data.sim.phase_texts import phase_texts
 from vla_data.sim.slots import Slot, SlotEnv
+from vla_data.sim.truth import SceneObjects
 from vla_data.sim.wordings import METAWORLD
 from vla_data.types import (
     ActionChunk,
@@ -85,7 +87,7 @@ class MetaWorldEnv(SlotEnv):
         self.config = config or SimConfig()
         views = DEFAULT_CAMERAS if self.config.cameras is None else self.config.cameras
         self._classes = _environment_classes()
-        super().__init__(named, num_envs, Looker(views, self.config.render))
+        super().__init__(named, num_envs, Looker(views, self.config.render), METAWORLD_ROWS)
         self.cameras = self._describe(views)
 
     def max_steps(self, task: str) -> int:
@@ -111,8 +113,11 @@ class MetaWorldEnv(SlotEnv):
     def _place(self, env: Any, task: str, seed: int) -> np.ndarray:
         return _reset(env, seed)
 
-    def _model(self, env: Any) -> Any:
-        return env.model
+    def _physics(self, env: Any) -> tuple[Any, Any]:
+        return env.model, env.data
+
+    def _find_objects(self, model: Any, task: str) -> SceneObjects:
+        return SceneObjects(model, metaworld_objects(model, task), self.object_rows)
 
     def _free(self, env: Any) -> None:
         """Nothing to close: its own renderer is never made."""

@@ -14,8 +14,10 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from vla_data.errors import SimError
+from vla_data.objects import ObjectName, ObjectTruth
 from vla_data.registry import lookup
 from vla_data.sim.looking import Looker
+from vla_data.sim.truth import SceneObjects
 from vla_data.types import Observation, StepResult, Trial
 
 
@@ -38,13 +40,15 @@ class SlotEnv(ABC):
         tasks: the tasks its trials may name.
         num_envs: slots.
         looker: draws its pictures.
+        object_rows: of the table of objects of every episode.
     """
 
-    def __init__(self, tasks: tuple[str, ...], num_envs: int, looker: Looker) -> None:
-        self.tasks, self.num_envs = tasks, num_envs
+    def __init__(self, tasks: tuple[str, ...], num_envs: int, looker: Looker, object_rows: int) -> None:
+        self.tasks, self.num_envs, self.object_rows = tasks, num_envs, object_rows
         self._looker = looker
         self._slots: dict[int, Slot] = {}
         self._spare: dict[str, list[Any]] = {}
+        self._scenes: dict[str, SceneObjects] = {}
 
     def reset(self, slots: Sequence[int], trials: Sequence[Trial]) -> None:
         """Begin an episode in each slot.
@@ -82,8 +86,24 @@ class SlotEnv(ABC):
 
     def objects(self, slot: int) -> dict[int, str]:
         """Id in segmentation → name of the body."""
-        model = self._model(self._slot(slot).env)
+        model, _ = self._physics(self._slot(slot).env)
         return {i: model.body(i).name for i in range(model.nbody)}
+
+    def object_names(self, slot: int) -> tuple[ObjectName, ...]:
+        """What can move in the slot's scene, in the order of the rows of its truth."""
+        return self._scene(self._slot(slot)).names
+
+    def label(self, slots: Sequence[int], observations: Sequence[Observation]) -> list[ObjectTruth]:
+        """The truth about the objects of each slot, as the pictures just taken show them.
+
+        Args:
+            observations: what `observe` with `segmentation=True` gave of these slots.
+        """
+        found = []
+        for slot, observation in zip(map(self._slot, slots), observations, strict=True):
+            model, data = self._physics(slot.env)
+            found.append(self._scene(slot).truth(model, data, observation))
+        return found
 
     def close(self) -> None:
         """Free rendering contexts and environments."""
@@ -111,6 +131,12 @@ class SlotEnv(ABC):
     def _give_back(self, task: str, env: Any) -> None:
         self._spare.setdefault(task, []).append(env)
 
+    def _scene(self, slot: Slot) -> SceneObjects:
+        """The objects of a task's model; all its environments are built from one source."""
+        if slot.task not in self._scenes:
+            self._scenes[slot.task] = self._find_objects(self._physics(slot.env)[0], slot.task)
+        return self._scenes[slot.task]
+
     def _step_one(self, slot: Slot, action: ndarray) -> StepResult:
         return StepResult(0.0, False, ended=True) if slot.ended else self._step(slot, action)
 
@@ -119,7 +145,9 @@ class SlotEnv(ABC):
     @abstractmethod
     def _place(self, env: Any, task: str, seed: int) -> Any: ...
     @abstractmethod
-    def _model(self, env: Any) -> Any: ...
+    def _physics(self, env: Any) -> tuple[Any, Any]: ...  # MuJoCo's model and data
+    @abstractmethod
+    def _find_objects(self, model: Any, task: str) -> SceneObjects: ...
     @abstractmethod
     def _free(self, env: Any) -> None: ...
     @abstractmethod

@@ -47,8 +47,9 @@ class NativeDoor:
         return named | {self.schema.series_key(name): f"series {name}" for name in self.schema.series}
 
     def episode(self, example: Example, fallback_id: str, images: bool) -> Episode:
-        """The episode of a record; without `images`, no frame and no depth of it is looked at."""
+        """The episode of a record; without `images`, no frame, depth and mask of it is looked at."""
         schema = self.schema
+        series = [name for name, column in schema.series.items() if images or not column.packed]
         action = self._get(example, "steps/action")
         state = np.zeros((len(action), 0), np.float32)
         return Episode(
@@ -63,7 +64,7 @@ class NativeDoor:
             depth={n: self._get(example, f"steps/observation/{n}_depth") for n in schema.depth if images},
             substeps=self._substeps(example),
             cameras=self._cameras(example),
-            series={name: self._get(example, schema.series_key(name)) for name in schema.series},
+            series={name: self._get(example, schema.series_key(name)) for name in series},
             metadata=json.loads(self._get(example, "episode_metadata/metadata_json")),
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,15 +22,24 @@ from vla_data.types import Camera, Episode, RobotSpec
 
 FILE_NAME = "vla.json"
 RESERVED = {"state"}  # names below `observation` that no camera may take
+PICTURE = 1024  # numbers a step
 RLDS_SERIES = ("reward", "discount", "is_first", "is_last", "is_terminal")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A series: dtype and shape of one step."""
+    """A series: dtype and shape of one step. A `packed` one is compressed, step by step."""
 
     dtype: str
     shape: tuple[int, ...] = ()
+    packed: bool = False
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Column:
+        """The column an array [T, …] fills; masks and other pictures are packed."""
+        shape = values.shape[1:]
+        picture = len(shape) == 2 and math.prod(shape) >= PICTURE and values.dtype.kind in "iub"
+        return cls(values.dtype.name, shape, picture)
 
 
 @dataclass(frozen=True)
@@ -69,10 +78,7 @@ class Schema:
             image_encoding=image_encoding,
             state_dim=episode.state.shape[1],
             depth={name: Column("float32", v.shape[1:]) for name, v in sorted(episode.depth.items())},
-            series={
-                name: Column(np.asarray(v).dtype.name, np.asarray(v).shape[1:])
-                for name, v in sorted(episode.series.items())
-            },
+            series={name: Column.of(np.asarray(v)) for name, v in sorted(episode.series.items())},
         )
 
     @classmethod
@@ -127,6 +133,7 @@ class Schema:
             columns.append((f"observation/{name}_depth", leaf))
         for name, column in self.series.items():
             leaf = _number(column.dtype, column.shape)
+            leaf = replace(leaf, encoding="zlib") if column.packed else leaf
             columns.append((self.series_key(name).removeprefix("steps/"), leaf))
         return columns
 
