@@ -30,7 +30,7 @@ RLDS = ConvertConfig("rlds", episodes_per_shard=2)
 def here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Write shards in this process, which starts no other; the first test does as users do."""
     if "spawned" not in request.node.name:
-        monkeypatch.setattr(targets, "map_units", lambda work, units, workers: ((u, work(u)) for u in units))
+        monkeypatch.setattr(targets, "run_units", lambda work, units, *_, **__: ((u, work(u)) for u in units))
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vla_data.engines import run_units
 from vla_data.errors import ConfigError, DataError
 from vla_data.files import atomic_directory
 from vla_data.formats import open_episodes
 from vla_data.formats.describe import DescribedReader
 from vla_data.formats.rlds import RldsWriter, finish_dataset
 from vla_data.images import EncodedImages, ImageEncoding, sniff
-from vla_data.pool import map_units
 from vla_data.protocols import OnProgress, Progress, no_progress
 from vla_data.types import Episode
 from vla_data.usable import Skipped
@@ -39,12 +39,14 @@ class CopyConfig:
         image_encoding: None keeps JPEG where every camera is stored so, and loses nothing otherwise (PNG).
         skip_corrupt: leave out episodes that cannot be read or written instead of raising.
         workers: processes; None: one a core.
+        engine: what runs the shards (`vla_data.engines`).
     """
 
     episodes_per_shard: int = 50
     image_encoding: ImageEncoding | None = None
     skip_corrupt: bool = False
     workers: int | None = None
+    engine: str = "pool"
 
     def __post_init__(self) -> None:
         if self.episodes_per_shard < 1:
@@ -119,9 +121,7 @@ def rewrite(
     with atomic_directory(directory) as part:
         unit = _Unit(uri, split, (), change, str(part), name, (0, 1), encoding, config.skip_corrupt)
         units = _units(unit, items, config.episodes_per_shard)
-        done = _write_all(
-            units, config.workers, lambda n: on_progress(Progress(stage, n, len(items), "episodes"))
-        )
+        done = _write_all(units, config, lambda n: on_progress(Progress(stage, n, len(items), "episodes")))
         finish_dataset(part, description=f"A changed copy of {reader.name}.")
     if skipped is not None:
         skipped += sorted(done.skipped, key=lambda s: s.index)
@@ -129,11 +129,11 @@ def rewrite(
     return {"directory": os.fspath(directory), "episodes": done.episodes, "steps": done.steps, "bytes": size}
 
 
-def _write_all(units: Sequence[_Unit], workers: int | None, tell: Callable[[int], None]) -> _Written:
+def _write_all(units: Sequence[_Unit], config: CopyConfig, tell: Callable[[int], None]) -> _Written:
     """Run every unit; `tell` hears how many source episodes are done."""
     total, finished = _Written(), 0
     tell(finished)
-    for unit, result in _finished(units, workers):
+    for unit, result in _finished(units, config):
         finished += len(unit.items)
         total.episodes, total.steps = total.episodes + result.episodes, total.steps + result.steps
         total.skipped += result.skipped
@@ -177,12 +177,12 @@ def _units(first: _Unit, items: Sequence[Item], size: int) -> list[_Unit]:
     return [replace(first, items=group, shard=(i, len(groups))) for i, group in enumerate(groups)]
 
 
-def _finished(units: Sequence[_Unit], workers: int | None) -> Iterator[tuple[_Unit, _Written]]:
+def _finished(units: Sequence[_Unit], config: CopyConfig) -> Iterator[tuple[_Unit, _Written]]:
     """Each unit with what came of it; a single one is not worth a process of its own."""
     if len(units) == 1:
         yield units[0], _run(units[0])
     else:
-        yield from map_units(_run, units, workers)
+        yield from run_units(_run, units, config.engine, workers=config.workers, result=_Written)
 
 
 def _run(unit: _Unit) -> _Written:

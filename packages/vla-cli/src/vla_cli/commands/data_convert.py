@@ -47,6 +47,7 @@ def convert(
         int | None,
         typer.Option("--workers", metavar="N", min=1, help="Processes that write RLDS; default: one a core."),
     ] = None,
+    engine: o.Engine = "pool",
     skip_corrupt: Annotated[
         bool, typer.Option("--skip-corrupt", help="Leave out and count episodes that cannot be used.")
     ] = False,
@@ -63,7 +64,7 @@ def convert(
     splits = o.split_names(split) or ()
     config = ConvertConfig(to, images, splits, episodes, skip_corrupt, verify, name=name)
     with resumable(target) as on_progress:
-        done = run(o.locate(source), target, config, workers, on_progress)
+        done = run(o.locate(source), target, config, workers, on_progress, engine=engine)
     emit(done, as_json, lambda to: _show(to, done))
 
 

@@ -45,6 +45,7 @@ def label(
     ] = None,
     skip_corrupt: SkipCorrupt = False,
     workers: o.Workers = None,
+    engine: o.Engine = "pool",
     preset: o.PresetName = "default",
     config: o.ConfigFile = None,
     set_: o.Overrides = None,
@@ -55,7 +56,7 @@ def label(
 
     chosen = o.make_config(PRESETS, preset, config, set_, method=method)
     source = o.locate(uri)
-    made = LabelOptions(sidecar, checklists, skip_corrupt, workers)
+    made = LabelOptions(sidecar, checklists, skip_corrupt, workers, engine)
 
     def work(on_progress: OnProgress) -> tuple[dict[str, Any], list[Section]]:
         summary = label_dataset(source, out, chosen, made, split=split, on_progress=on_progress)
@@ -79,6 +80,7 @@ def augment(
     seed: o.Seed = None,
     skip_corrupt: SkipCorrupt = False,
     workers: o.Workers = None,
+    engine: o.Engine = "pool",
     preset: o.PresetName = "default",
     config: o.ConfigFile = None,
     set_: o.Overrides = None,
@@ -90,7 +92,7 @@ def augment(
 
     chosen = o.make_config(PRESETS, preset, config, set_, copies=copies, seed=seed)
     source = o.locate(uri)
-    copying = CopyConfig(skip_corrupt=skip_corrupt, workers=workers)
+    copying = CopyConfig(skip_corrupt=skip_corrupt, workers=workers, engine=engine)
 
     def work(on_progress: OnProgress) -> tuple[dict[str, Any], list[Section]]:
         summary = augment_dataset(

@@ -62,12 +62,15 @@ def convert(
     config: ConvertConfig = DEFAULT,
     workers: int | None = None,
     on_progress: OnProgress = no_progress,
+    *,
+    engine: str = "pool",
 ) -> Conversion:
     """Write the data set at `source` anew into the directory `target`.
 
     Args:
         source: as for `vla_data.open_episodes`.
         workers: processes that write RLDS shards; one per core without.
+        engine: what runs those (`vla_data.engines`).
 
     Raises:
         UnknownNameError, ConfigError: there is no such data set, split or format, or the target holds files.
@@ -81,7 +84,7 @@ def convert(
     config = replace(config, name=_name(config.name or first.name))
     work = _claim(target, str(source), config)
     try:
-        written = WRITERS[config.to](readers, work, config, workers, on_progress)
+        written = WRITERS[config.to](readers, work, config, (engine, workers), on_progress)
         comparison = _compare(written, work / DATA, config, on_progress) if config.verify else None
         os.replace(work / DATA, target)
     finally:

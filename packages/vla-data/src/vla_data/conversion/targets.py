@@ -10,22 +10,23 @@ from typing import Any
 from vla_data.config import from_dict, to_dict
 from vla_data.conversion.config import ConvertConfig
 from vla_data.conversion.source import Written, episodes_to_write, frame_encoding, spread, take
+from vla_data.engines import run_units
 from vla_data.errors import DataError
 from vla_data.files import read_json, write_json
 from vla_data.formats.describe import DescribedReader
 from vla_data.images import ImageEncoding
-from vla_data.pool import map_units
 from vla_data.protocols import EpisodeWriter, OnProgress, Progress
 from vla_data.usable import Skipped
 
 Readers = Mapping[str, DescribedReader]
-Write = Callable[[Readers, Path, ConvertConfig, int | None, OnProgress], list[Written]]
+Engine = tuple[str, int | None]  # its name, and the processes it may use
+Write = Callable[[Readers, Path, ConvertConfig, Engine, OnProgress], list[Written]]
 DATA = "data"  # the new data set, inside the directory that is worked in
 BATCH = 8  # episodes between two reports of progress
 
 
 def write_lerobot(
-    readers: Readers, work: Path, config: ConvertConfig, workers: int | None, on_progress: OnProgress
+    readers: Readers, work: Path, config: ConvertConfig, engine: Engine, on_progress: OnProgress
 ) -> list[Written]:
     """One LeRobot data set of all splits, which follow one another in it."""
     from vla_data.formats.lerobot import LeRobotWriter
@@ -119,7 +120,7 @@ class _Shard:
 
 
 def write_rlds(
-    readers: Readers, work: Path, config: ConvertConfig, workers: int | None, on_progress: OnProgress
+    readers: Readers, work: Path, config: ConvertConfig, engine: Engine, on_progress: OnProgress
 ) -> list[Written]:
     """One RLDS data set; shards whose receipts are there were written by an earlier attempt."""
     from vla_data.formats.rlds import finish_dataset
@@ -131,7 +132,8 @@ def write_rlds(
     stage, total = f"converting {first.name}", sum(len(s.indices) for s in shards)
     done = total - sum(len(s.indices) for s in left)
     on_progress(Progress(stage, done, total, "episodes"))
-    for shard, _ in map_units(_write_shard, left, workers):
+    name, workers = engine
+    for shard, _ in run_units(_write_shard, left, name, workers=workers):
         done += len(shard.indices)
         on_progress(Progress(stage, done, total, "episodes"))
     finish_dataset(work / DATA)

@@ -31,12 +31,14 @@ class LabelOptions:
         checklists: a Markdown file with the sub-steps of every episode; None: none.
         skip_corrupt: leave out episodes that cannot be used, and count them.
         workers: processes that write.
+        engine: what runs them (`vla_data.engines`).
     """
 
     sidecar: bool = False
     checklists: Path | None = None
     skip_corrupt: bool = False
     workers: int | None = None
+    engine: str = "pool"
 
 
 def label_dataset(
@@ -68,7 +70,7 @@ def label_dataset(
     if options.sidecar:
         written = _write_sidecar(Path(out) / SIDECAR, found.lines)
     else:
-        how = CopyConfig(skip_corrupt=options.skip_corrupt, workers=options.workers)
+        how = CopyConfig(skip_corrupt=options.skip_corrupt, workers=options.workers, engine=options.engine)
         told = {"skipped": skipped, "on_progress": on_progress}
         written = rewrite(uri, split, out, found.items, with_substeps, how, **told)
     if options.checklists is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -78,7 +79,7 @@ class StreamedShards:
             self._provide(root, path, listed)
             with locked(root / LOCK, shared=True):
                 if path.is_file():
-                    os.utime(path)  # the order of eviction
+                    _touch(path)
                     yield path
                     return
 
@@ -124,13 +125,18 @@ class StreamedShards:
 def make_room(root: Path, limit: float) -> None:
     """Throw out what was used longest ago until at most `limit` bytes are left."""
     with locked(root / LOCK):
-        found = [(p.stat().st_mtime_ns, p.stat().st_size, p) for p in root.glob("*/*") if p.is_file()]
+        found = [(p.stat().st_atime_ns, p.stat().st_size, p) for p in root.glob("*/*") if p.is_file()]
         left = sum(size for _, size, _ in found)
         for _, size, path in sorted(found):
             if left <= limit:
                 return
             path.unlink()
             left -= size
+
+
+def _touch(path: Path) -> None:
+    """Note when a shard was used, for the order of eviction; its time of change stays, caches go by that."""
+    os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
 
 
 def _check_records(path: Path) -> None:
