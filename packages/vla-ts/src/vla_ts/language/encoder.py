@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from vla_data.errors import ConfigError
 from vla_ts.language.series import CHANNELS
 
+FLAT = 1e-3  # of the scale: a patch that varies less is flat
+
 
 @dataclass(frozen=True)
 class SeriesEncoderConfig:
@@ -49,7 +51,11 @@ class SeriesEncoderConfig:
 
 
 class SeriesEncoder(nn.Module):
-    """A perceptron over a patch's values, its mask and where in its series it begins.
+    """A perceptron over a patch, and a linear map of where in its series the patch begins, added up.
+
+    The perceptron sees a patch twice: its values in the range of the whole series, and its shape, which is
+    the values less their mean over their spread, with the mean and the logarithm of the spread beside it. A
+    season is then the same whether a spike elsewhere stretches the range or not.
 
     Which dimension a patch belongs to is said by the text around its run, so any number of dimensions fits.
     """
@@ -59,12 +65,14 @@ class SeriesEncoder(nn.Module):
     def __init__(self, config: SeriesEncoderConfig) -> None:
         super().__init__()
         self.config = config
-        widths = (config.features + 2 * config.frequencies, *config.hidden)
+        widths = (config.features + config.patch_len + 2, *config.hidden)
         layers: list[nn.Module] = []
         for width, wider in pairwise(widths):
             layers += [nn.Linear(width, wider), nn.GELU()]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], config.width))
-        # From a turn every two patches to a turn over `longest` steps.
+        place = nn.Linear(2 * config.frequencies, config.width, bias=False) if config.frequencies else None
+        self.place = place
+        # From a turn every two patches to a turn over twice `longest` steps.
         periods = torch.logspace(
             math.log10(2 * config.patch_len), math.log10(2 * config.longest), config.frequencies
         )
@@ -74,8 +82,16 @@ class SeriesEncoder(nn.Module):
         self, patches_BNF: Float[Tensor, "b patches features"], start_BN: Int64[Tensor, "b patches"]
     ) -> Float[Tensor, "b patches width"]:
         """Embeddings [B, patches, width]; zero for a patch without any value (padding)."""
-        angle_BNK = start_BN.unsqueeze(-1) * self.waves
-        place = (angle_BNK.sin().to(patches_BNF.dtype), angle_BNK.cos().to(patches_BNF.dtype))
-        out_BNW = self.layers(torch.cat((patches_BNF, *place), -1))
-        filled_BN = patches_BNF[..., self.config.patch_len :].any(-1, keepdim=True)
-        return out_BNW * filled_BN
+        values_BNP, mask_BNP = patches_BNF.split(self.config.patch_len, -1)
+        count_BN1 = mask_BNP.sum(-1, keepdim=True)
+        mean_BN1 = values_BNP.sum(-1, keepdim=True) / count_BN1.clamp(min=1)
+        rest_BNP = (values_BNP - mean_BN1) * mask_BNP
+        power_BN1 = rest_BNP.square().sum(-1, keepdim=True) / count_BN1.clamp(min=1)
+        spread_BN1 = (power_BN1 + FLAT**2).sqrt()
+        seen_BNF = torch.cat((patches_BNF, rest_BNP / spread_BN1, mean_BN1, spread_BN1.log()), -1)
+        out_BNW = self.layers(seen_BNF)
+        if self.place is not None:
+            angle_BNK = start_BN.unsqueeze(-1) * self.waves
+            place_BNK = torch.cat((angle_BNK.sin(), angle_BNK.cos()), -1).to(patches_BNF.dtype)
+            out_BNW = out_BNW + self.place(place_BNK)
+        return out_BNW * (count_BN1 > 0)

@@ -84,7 +84,8 @@ class SeriesGenerator:
     def __init__(self, config: GeneratorConfig, split: Split) -> None:
         if split not in SPLITS:
             raise UnknownNameError("split", split, SPLITS)
-        self.config, self.split = config, split
+        self.config = config
+        self.split: Split = split
         self.kinds = config.kinds or tuple(QUESTIONS)
 
     def __getitem__(self, index: int) -> SeriesExample:
@@ -93,12 +94,13 @@ class SeriesGenerator:
         kind = self.kinds[int(rng.integers(len(self.kinds)))]
         question = QUESTIONS[kind]
         lengths = self.config.lengths if question.lengths == "long" else self.config.motion_lengths
+        wanted = str(rng.choice(question.answers)) if question.balanced else None
         for _ in range(TRIES):
             scene = question.draw(
                 rng, self.split, int(rng.choice(lengths)), int(rng.choice(self.config.dims))
             )
             answer = question.answer(scene)
-            if answer is not None:
+            if answer is not None and answer == (wanted or answer):
                 wording = question.wordings[int(rng.integers(len(question.wordings)))]
                 said = wording.format(*scene.asked)
                 return SeriesExample(scene.series, said, answer, kind, scene.attributes)

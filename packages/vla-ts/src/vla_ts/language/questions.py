@@ -24,6 +24,7 @@ class Question:
         wordings: ways to put it; {} takes the names asked about.
         answers: all that it can be answered with.
         lengths: motions are shorter than the rest.
+        balanced: draw until the answer is one chosen beforehand, all equally often; else as they come.
     """
 
     draw: Draw
@@ -31,6 +32,7 @@ class Question:
     wordings: tuple[str, ...]
     answers: tuple[str, ...]
     lengths: Lengths = "long"
+    balanced: bool = False
 
 
 def _wave(answer: Answer, answers: tuple[str, ...], *wordings: str) -> Question:
@@ -62,11 +64,12 @@ QUESTIONS: dict[str, Question] = {
         "what is the amplitude of {} ?",
         "how far does {} swing from its middle ?",
     ),
-    "noise": _wave(
+    "noise": Question(
+        scenes.wave_scene,
         scenes.noise,
+        ("how strong is the noise of {} ?", "how noisy is {} ?"),
         ("none", "weak", "strong"),
-        "how strong is the noise of {} ?",
-        "how noisy is {} ?",
+        balanced=True,
     ),
     "change": _wave(
         scenes.change,
