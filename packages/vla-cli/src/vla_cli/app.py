@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer.completion import get_completion_inspect_parameters, install_callback, show_callback
 
-from vla_cli.commands import data, doctor, evaluation, model, planned, quickstart, report, sim, ts
+from vla_cli.commands import data, doctor, evaluation, model, planned, quickstart, report, sim, ts, vision
 from vla_cli.main import version_text
 from vla_cli.parser import CONTEXT, Group, example
 
@@ -66,7 +66,7 @@ app.command("doctor")(doctor.doctor)
 app.command("report", epilog=example("vla report runs/first"))(report.report)
 for name, group in (
     ("data", data.app),
-    ("vision", planned.group("vision")),
+    ("vision", vision.app),
     ("ts", ts.app),
     ("model", model.app),
     ("prompt", planned.group("prompt")),

@@ -86,11 +86,10 @@ def mask_boxes(
 
 def mask_series(masks: np.ndarray, rows: int, camera: str) -> dict[str, np.ndarray]:
     """The series that follow from the masks of one camera, uint8 [T, height, width]: boxes and pixels."""
-    found = [mask_boxes(mask, rows) for mask in masks]
-    return {
-        BOXES + camera: np.stack([b for b, _ in found]),
-        VISIBLE + camera: np.stack([v for _, v in found]),
-    }
+    boxes, visible = np.zeros((len(masks), rows, 4), np.float32), np.zeros((len(masks), rows), np.int32)
+    for step, mask in enumerate(masks):
+        boxes[step], visible[step] = mask_boxes(mask, rows)
+    return {BOXES + camera: boxes, VISIBLE + camera: visible}
 
 
 def truth_series(truths: Sequence[ObjectTruth]) -> dict[str, np.ndarray]:

@@ -7,11 +7,6 @@ import typer
 from vla_cli.parser import make_group
 
 PLANS = {
-    "vision": (
-        "Video into tokens: detection, tracks, depth, velocity (no command yet).",
-        "To come: train, track, depth, perceive, encode, eval.",
-        "Today the image encoder is trained inside a policy: vla model finetune",
-    ),
     "prompt": (
         "What a policy is told: robot, task, sub-steps, history (no command yet).",
         "To come: show, render.",

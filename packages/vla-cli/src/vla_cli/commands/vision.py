@@ -1,0 +1,10 @@
+"""`vla vision`: what is where in video, how far, and moving how fast."""
+
+from __future__ import annotations
+
+from vla_cli.commands import vision_labels
+from vla_cli.parser import make_group
+
+app = make_group("Video into tokens: labels, detection, tracks, depth, velocity.")
+
+vision_labels.register(app)
