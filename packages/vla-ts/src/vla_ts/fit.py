@@ -1,17 +1,20 @@
-"""Fitting a VQ-VAE to the action chunks of a data set: configuration, presets and the one call."""
+"""Fitting a VQ-VAE to the chunks of a data set or of several: configuration, presets and the one call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vla_data.errors import ConfigError
 from vla_data.fit.config import FitConfig
 from vla_data.normalize import NormMode
 from vla_data.protocols import EpisodeSource, OnProgress, no_progress
 from vla_data.report import Section
+
+Quantizer = Literal["vq", "residual_vq", "fsq", "lfq"]
+Coder = Literal["mlp", "conv", "transformer"]
 
 
 @dataclass(frozen=True)
@@ -20,35 +23,52 @@ class FitVqvaeConfig:
 
     Args:
         action_horizon: actions in a chunk.
+        quantizer: `vq` (one level), `residual_vq`: learnt codebooks; `fsq`, `lfq`: grids and signs along
+            principal axes, for which little data suffice (`vla_ts.quantizers`).
         codebook_size: codes per level.
         levels: residual levels, hence codes per chunk.
-        encoder_hidden, decoder_hidden: widths of the perceptrons added to the identity; empty adds none.
+        encoder, decoder: what is added to the identity.
+        encoder_hidden, decoder_hidden: widths of its layers; empty adds nothing.
         norm: normaliser in front of the network.
-        commitment: weight of the pull of latents to their codes; acts on a learnt encoder only.
+        commitment: weight of the pull of latents to their codes (of the entropy loss, for `lfq`); acts on a
+            learnt encoder only.
         codebook_decay: of the moving averages that are the codebooks.
+        prefix_share: share of the training chunks whose decoder is given only their first codes, any number
+            of them, so that prefixes decode well too.
+        padded: learn also from chunks that reach past the end of an episode, as policies do.
+        series: which series of the episodes.
+        hz: bring them to this rate; None keeps theirs.
         holdout: share of the episodes kept for measuring.
         bins: codes per number of the uniform-bins codec measured beside.
         fit: optimiser, schedule, steps.
     """
 
     action_horizon: int = 16
+    quantizer: Quantizer = "residual_vq"
     codebook_size: int = 128
     levels: int = 3
+    encoder: Coder = "mlp"
+    decoder: Coder = "mlp"
     encoder_hidden: tuple[int, ...] = ()
     decoder_hidden: tuple[int, ...] = (256, 256)
     norm: NormMode = "gaussian"
     commitment: float = 0.25
     codebook_decay: float = 0.99
+    prefix_share: float = 0.0
+    padded: bool = True
+    series: Literal["action", "state"] = "action"
+    hz: float | None = None
     holdout: float = 0.1
     bins: int = 256
     fit: FitConfig = field(default_factory=FitConfig)
 
     def __post_init__(self) -> None:
-        if not (0 <= self.holdout < 1 and 0 <= self.codebook_decay < 1 and self.commitment >= 0):
+        shares = 0 <= self.holdout < 1 and 0 <= self.codebook_decay < 1 and 0 <= self.prefix_share <= 1
+        if not (shares and self.commitment >= 0):
             raise ConfigError(
                 "a codec setting is out of range",
-                expected="holdout and codebook_decay in [0, 1), commitment at least 0",
-                got=f"{self.holdout}, {self.codebook_decay}, {self.commitment}",
+                expected="holdout and codebook_decay in [0, 1), prefix_share in [0, 1], commitment ≥ 0",
+                got=f"{self.holdout}, {self.codebook_decay}, {self.prefix_share}, {self.commitment}",
             )
 
 
@@ -83,9 +103,17 @@ PRESETS: dict[str, Callable[[], FitVqvaeConfig]] = {
 
 
 def fit_vqvae(
-    source: EpisodeSource, config: FitVqvaeConfig, out: Path, on_progress: OnProgress = no_progress
+    source: EpisodeSource | Sequence[EpisodeSource],
+    config: FitVqvaeConfig,
+    out: Path,
+    on_progress: OnProgress = no_progress,
+    *,
+    skip_corrupt: bool = False,
 ) -> tuple[dict[str, Any], list[Section]]:
-    """Fit a codec to the actions of `source` and write it to `out/codec`.
+    """Fit a codec to the series of `source` and write it to `out/codec`.
+
+    Several sources give one codec that serves all their robots: one network and one set of codebooks, a spec
+    and statistics for each (`VqVaeCodec.of_embodiment`).
 
     Reads no image where the source can do without (`read_series`). Interrupted, the same call goes on from
     its resume state in `out`. Episodes are split into those learnt from and those measured on by
@@ -96,10 +124,13 @@ def fit_vqvae(
         uniform bins, training curves, error per dimension, a decoded trajectory.
 
     Raises:
-        DataError: no episode, actions of another width than the robot's, NaN or infinity.
-        ConfigError: the settings contradict each other.
+        DataError: no episode, actions of another width than the robot's, NaN or infinity (with
+            `skip_corrupt`, such episodes are left out and counted).
+        ConfigError: the settings contradict each other, or the sources' control rates differ and `config.hz`
+            is not set.
         DivergedError, CheckpointError: as `vla_data.fit.fit`.
     """
-    from vla_ts.training import train_codec
+    from vla_ts.vqvae_run import train_codec
 
-    return train_codec(source, config, out, on_progress)
+    sources = source if isinstance(source, Sequence) else (source,)
+    return train_codec(sources, config, out, on_progress, skip_corrupt=skip_corrupt)

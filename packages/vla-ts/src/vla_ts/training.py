@@ -2,139 +2,173 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32
 from torch import Tensor, nn
 
-from vla_data.chunks import pad_actions
+from vla_data.errors import ConfigError
 from vla_data.fit import FitResult, fit
-from vla_data.normalize import Normalizer, NormStats
-from vla_data.protocols import EpisodeSource, OnProgress
-from vla_data.report import Section
-from vla_ts.bins import UniformBinsCodec
+from vla_data.normalize import Normalizer
+from vla_data.protocols import OnProgress
+from vla_ts.chunk_batches import ChunkBatches, ChunkTable
 from vla_ts.fit import FitVqvaeConfig
-from vla_ts.pages import describe
-from vla_ts.quality import measure
-from vla_ts.storage import SUBDIRECTORY
-from vla_ts.trajectories import Trajectories, read_trajectories
-from vla_ts.vqvae import ChunkNetwork, NetworkShape, VqVaeCodec
+from vla_ts.networks import ChunkNetwork, NetworkShape
+from vla_ts.padding import DimLayout
+from vla_ts.quantizers import make_quantizer
+from vla_ts.trajectories import Trajectories
+from vla_ts.vqvae import Embodiment, Mixture, VqVaeCodec
 
-FIRST_BATCH = 4096  # the codebooks start as the k-means centres of the first batch
-DEAD_SHARE = 0.1  # a code used less than this share of the average is replaced
-
-
-class ChunkTable:
-    """Every chunk of some episodes, without holding each action `horizon` times."""
-
-    def __init__(self, actions: list[np.ndarray], horizon: int) -> None:
-        padded = [pad_actions(a, horizon) for a in actions]
-        begins = np.cumsum([0, *(len(p) for p in padded[:-1])])
-        self.rows = np.concatenate(padded)
-        self.starts = np.concatenate([b + np.arange(len(a)) for b, a in zip(begins, actions, strict=True)])
-        self.offsets = np.arange(horizon)
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def chunks(self, index: np.ndarray) -> Float32[np.ndarray, "n horizon dim"]:
-        """The chunks at these places."""
-        return self.rows[self.starts[index][:, None] + self.offsets]
+__all__ = ["ChunkTable", "ChunkTraining", "train_vqvae"]
 
 
-class ResidualTraining(nn.Module):
-    """Network and quantiser in training; the codebooks move to the network at the end."""
+class Units(nn.Module):
+    """What a squared error in normalised numbers is in physical units.
 
-    def __init__(self, network: ChunkNetwork, shape: NetworkShape, config: FitVqvaeConfig) -> None:
-        from vector_quantize_pytorch import ResidualVQ
+    Args:
+        embodiments: whose numbers.
+        layout: the columns they stand in; None for their own order.
+        mode: of their normalisers.
+    """
 
+    mask: Tensor
+    weight: Tensor
+
+    def __init__(
+        self, embodiments: Sequence[Embodiment], layout: DimLayout | None, config: FitVqvaeConfig
+    ) -> None:
         super().__init__()
-        self.network = network
-        self.quantizer = ResidualVQ(
-            dim=shape.latent,
-            num_quantizers=shape.levels,
-            codebook_size=shape.codebook_size,
-            kmeans_init=True,
-            decay=config.codebook_decay,
-            commitment_weight=1.0,
-            # In units of codes a batch: with the library's fixed 2, a batch twice the codebook keeps
-            # replacing codes that are in healthy use.
-            threshold_ema_dead_code=DEAD_SHARE * config.fit.batch_size / shape.codebook_size,
-        )
-        self.commitment = config.commitment if shape.encoder_hidden else 0.0
+        self.names = sorted({d.unit or "unitless" for e in embodiments for d in e.spec.dims})
+        width = layout.width if layout else embodiments[0].spec.dim
+        weight = np.zeros((len(embodiments), width, len(self.names)), np.float32)
+        for i, e in enumerate(embodiments):
+            one = Normalizer(e.stats, config.norm).denormalize(
+                np.array([[0], [1]], np.float32).repeat(e.spec.dim, 1)
+            )
+            places = layout.places(e.spec) if layout else range(e.spec.dim)
+            for j, (place, dim) in enumerate(zip(places, e.spec.dims, strict=True)):
+                weight[i, place, self.names.index(dim.unit or "unitless")] = (
+                    (one[1] - one[0])[j] * dim.scale
+                ) ** 2
+        self.register_buffer("weight", torch.from_numpy(weight), persistent=False)
+        self.register_buffer("mask", torch.from_numpy((weight > 0).any(2)), persistent=False)
+
+    def forward(self, squared_BTA: Tensor, who_B: Tensor) -> dict[str, Tensor]:
+        """RMSE of a batch over the numbers of each unit."""
+        weight_BAU = self.weight[who_B]
+        total_U = (squared_BTA.mean(1).unsqueeze(-1) * weight_BAU).sum((0, 1))
+        rmse_U = (total_U / (weight_BAU > 0).sum((0, 1)).clamp(min=1)).sqrt()
+        return {f"rmse_{name}": rmse for name, rmse in zip(self.names, rmse_U, strict=True)}
+
+
+class ChunkTraining(nn.Module):
+    """Network and quantiser in training; the codebooks move to the network at the end.
+
+    Args:
+        network, shape: what is trained.
+        quantizer: what stands between encoder and decoder.
+        units: masks what an embodiment lacks, and gives errors their physical unit.
+        config: see `FitVqvaeConfig`.
+    """
+
+    def __init__(
+        self,
+        network: ChunkNetwork,
+        shape: NetworkShape,
+        quantizer: nn.Module,
+        units: Units,
+        config: FitVqvaeConfig,
+    ) -> None:
+        super().__init__()
+        self.network, self.quantizer, self.units = network, quantizer, units
+        self.shape = shape
+        self.learnt = bool(shape.encoder_hidden)
+        self.commitment = config.commitment if self.learnt else 0.0
+        self.prefix_share = config.prefix_share
 
     def training_loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        x_BD = batch["x"]
-        quantized_BD, _, commitment = self.quantizer(self.network.encoder(x_BD))
-        error = (self.network.decoder(quantized_BD) - x_BD).square().mean()
-        return {"loss": error + self.commitment * commitment.sum(), "error": error.detach()}
+        """Squared error over the numbers there are, normalised; beside it, what it is in physical units."""
+        x_BD, who_B = batch["x"], batch["who"]
+        z_BD = self.network.encoder(x_BD)
+        parts_LBD, commitment = self.quantizer(z_BD)
+        said_BD = (parts_LBD * self._given(x_BD)).sum(0)
+        if self.learnt and not said_BD.requires_grad:
+            said_BD = z_BD + (said_BD - z_BD).detach()
+        size = (self.shape.action_horizon, self.shape.action_dim)
+        squared_BTA = (self.network.decoder(said_BD) - x_BD).square().unflatten(1, size)
+        mask_B1A = self.units.mask[who_B].unsqueeze(1)
+        error = (squared_BTA * mask_B1A).sum() / (mask_B1A.sum() * size[0])
+        physical = self.units(squared_BTA.detach(), who_B)
+        return {"loss": error + self.commitment * commitment, "error": error.detach(), **physical}
+
+    def _given(self, x_BD: Tensor) -> Tensor:
+        """1 for the levels the decoder is given, [L, B, 1]: all, or for some chunks only the first few."""
+        count, levels = len(x_BD), self.shape.levels
+        level_L1 = torch.arange(levels, device=x_BD.device).unsqueeze(1)
+        some_B = torch.rand(count, device=x_BD.device) < self.prefix_share
+        depth_B = torch.randint(1, levels + 1, (count,), device=x_BD.device)
+        return (level_L1 < torch.where(some_B, depth_B, levels)).unsqueeze(-1).to(x_BD.dtype)
 
     @torch.no_grad()
     def hand_over(self) -> None:
         """Copy the codebooks to the network."""
-        books = self.quantizer.codebooks
-        assert isinstance(books, Tensor)
-        self.network.codebooks.copy_(books)
-
-
-class _Batches:
-    def __init__(self, table: ChunkTable, normalizer: Normalizer, config: FitVqvaeConfig) -> None:
-        self.table, self.normalizer, self.fit = table, normalizer, config.fit
-        self.first = max(config.fit.batch_size, min(FIRST_BATCH, len(table)), config.codebook_size)
-
-    def __call__(self, step: int) -> dict[str, Tensor]:
-        rng = np.random.default_rng((self.fit.seed, step))
-        index = rng.integers(0, len(self.table), self.fit.batch_size if step else self.first)
-        x = self.normalizer.normalize(self.table.chunks(index))
-        return {"x": torch.from_numpy(x.reshape(len(x), -1))}
-
-
-def train_codec(
-    source: EpisodeSource, config: FitVqvaeConfig, out: Path, on_progress: OnProgress
-) -> tuple[dict[str, Any], list[Section]]:
-    """Read, split, train, save, measure; see `vla_ts.fit.fit_vqvae`."""
-    learnt, held_out = read_trajectories(source, on_progress=on_progress).split(
-        config.holdout, config.fit.seed
-    )
-    codec, result = train_vqvae(learnt, config, out, on_progress)
-    codec.save(out / SUBDIRECTORY)
-    stats, measured = codec.norm_stats, held_out if held_out.episodes else learnt
-    bins = UniformBinsCodec(learnt.spec, config.action_horizon, stats, config.bins)
-    chunks, known = (_policy_chunks(t, config.action_horizon) for t in (measured, learnt))
-    qualities = [measure(n, c, chunks, stats, known) for n, c in (("VQ-VAE", codec), ("uniform bins", bins))]
-    counts = (len(learnt.episodes), len(held_out.episodes))
-    curve = result.history["error"]
-    return describe(qualities, codec, measured.episodes[0], counts, curve, result.seconds)
+        self.network.codebooks.copy_(self.quantizer.codebooks())  # type: ignore[operator]
 
 
 def train_vqvae(
-    data: Trajectories, config: FitVqvaeConfig, out: Path, on_progress: OnProgress
+    data: Trajectories | Sequence[Trajectories], config: FitVqvaeConfig, out: Path, on_progress: OnProgress
 ) -> tuple[VqVaeCodec, FitResult]:
-    """A codec fitted to all of `data`; metrics and resume states go to `out`."""
-    stats = NormStats.of(data.episodes, f"actions of {data.name}")
-    shape = NetworkShape(
+    """A codec fitted to all of `data`; metrics and resume states go to `out`.
+
+    Data sets of several robots give one codec that serves them all; it comes as that of the first.
+
+    Raises:
+        ConfigError: control rates differ, two data sets have one name, or the settings contradict each other.
+    """
+    members = [data] if isinstance(data, Trajectories) else list(data)
+    _require_one_clock(members)
+    layout = DimLayout.of([m.spec for m in members]) if len(members) > 1 else None
+    embodiments = [Embodiment(m.spec, m.stats()) for m in members]
+    width = layout.width if layout else members[0].spec.dim
+    shape = _shape(config, width)
+    batches = ChunkBatches(members, embodiments, layout, config)
+    torch.manual_seed(config.fit.seed)
+    network = ChunkNetwork(shape)
+    quantizer = make_quantizer(config, shape, batches(0)["x"])
+    training = ChunkTraining(network, shape, quantizer, Units(embodiments, layout, config), config)
+    result = fit(training, batches, config.fit, out, on_progress, stage="fit-vqvae")
+    training.hand_over()
+    mixture = (
+        Mixture(layout, dict(zip([m.name for m in members], embodiments, strict=True))) if layout else None
+    )
+    first = embodiments[0]
+    return VqVaeCodec(network, shape, first.spec, first.stats, config.norm, mixture), result
+
+
+def _shape(config: FitVqvaeConfig, width: int) -> NetworkShape:
+    return NetworkShape(
         config.action_horizon,
-        data.spec.dim,
+        width,
         config.levels,
         config.codebook_size,
         config.encoder_hidden,
         config.decoder_hidden,
+        config.encoder,
+        config.decoder,
     )
-    torch.manual_seed(config.fit.seed)
-    network = ChunkNetwork(shape)
-    training = ResidualTraining(network, shape, config)
-    table = ChunkTable(list(data.episodes), config.action_horizon)
-    batches = _Batches(table, Normalizer(stats, config.norm), config)
-    result = fit(training, batches, config.fit, out, on_progress, stage="fit-vqvae")
-    training.hand_over()
-    return VqVaeCodec(network, shape, data.spec, stats, config.norm), result
 
 
-def _policy_chunks(data: Trajectories, horizon: int) -> np.ndarray:
-    """The chunks a policy trains on: one at every step, padded at the end."""
-    table = ChunkTable(list(data.episodes), horizon)
-    return table.chunks(np.arange(len(table)))
+def _require_one_clock(members: Sequence[Trajectories]) -> None:
+    rates = {m.name: m.spec.control_hz for m in members}
+    if len(rates) < len(members):
+        raise ConfigError("two data sets of one name", where="--data", got=", ".join(m.name for m in members))
+    if len(set(rates.values())) > 1:
+        raise ConfigError(
+            "data sets of different control rates",
+            where="--data",
+            expected="one clock",
+            got=", ".join(f"{name} {hz:g} Hz" for name, hz in rates.items()),
+            next_step="bring them to one with --hz",
+        )

@@ -1,103 +1,56 @@
-"""`VqVaeCodec`: a chunk of actions as a few residual codes.
+"""`VqVaeCodec`: a chunk of actions as a few codes, coarse to fine.
 
 - a chunk is normalised per dimension, encoded to a latent of its own size, and quantised level by level:
   each level's codebook says what the levels before it left over (residual vector quantisation, as in
   SoundStream, Zeghidour et al. 2021, arXiv:2107.03312), so a chunk's first codes decode to a coarser chunk
-- encoder and decoder are the identity plus a small perceptron: training starts from plain residual
-  quantisation, which is already a good codec of smooth actions, and can only add to it
-- codebooks are learnt by `vla_ts.training`; what is here needs torch alone
+- a codec fitted to several robots has one network and one set of codebooks; each robot keeps its own spec
+  and statistics, and its numbers have places among the network's columns (`vla_ts.padding`)
+- networks are in `vla_ts.networks`, quantisers in training in `vla_ts.quantizers`; what is here needs torch
+  alone
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, get_args
+from typing import Any, Self, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int64
-from torch import Tensor, nn
 
 from vla_data.config import from_dict, to_dict
 from vla_data.errors import CheckpointError, ConfigError
 from vla_data.fit import load_weights, save_weights
 from vla_data.normalize import Normalizer, NormMode, NormStats
+from vla_data.registry import lookup
 from vla_data.types import ActionSpec
 from vla_ts.checks import check_chunks, check_codes
+from vla_ts.networks import ChunkNetwork, IdentityPlus, NetworkShape
+from vla_ts.padding import DimLayout
 from vla_ts.storage import WEIGHTS, read_config, writing_codec
+
+__all__ = ["BATCH", "ChunkNetwork", "Embodiment", "IdentityPlus", "Mixture", "NetworkShape", "VqVaeCodec"]
 
 KIND = "vqvae"
 BATCH = 4096  # chunks coded at once: bounds the [batch, codebook] distances in memory
 
 
 @dataclass(frozen=True)
-class NetworkShape:
-    """Sizes of a network: the chunk, the codebooks, and the hidden layers (none: the identity alone)."""
+class Embodiment:
+    """A robot of a codec: what its actions mean, and their statistics."""
 
-    action_horizon: int
-    action_dim: int
-    levels: int
-    codebook_size: int
-    encoder_hidden: tuple[int, ...] = ()
-    decoder_hidden: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        sizes = (self.action_horizon, self.action_dim, self.levels, self.codebook_size)
-        if min(*sizes, *self.encoder_hidden, *self.decoder_hidden) < 1 or self.codebook_size < 2:
-            raise ConfigError("sizes of a codec must be positive, codebooks of two or more", got=str(self))
-
-    @property
-    def latent(self) -> int:
-        """Numbers in a chunk, and in its latent."""
-        return self.action_horizon * self.action_dim
+    spec: ActionSpec
+    stats: NormStats
 
 
-class IdentityPlus(nn.Module):
-    """x + perceptron(x), the perceptron starting at zero; without hidden layers just x."""
+@dataclass(frozen=True)
+class Mixture:
+    """The robots that share a codec, by the names of their data sets, and where their numbers stand."""
 
-    def __init__(self, size: int, hidden: tuple[int, ...]) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for width, wider in zip((size, *hidden), hidden, strict=False):
-            layers += [nn.Linear(width, wider), nn.GELU()]
-        self.added = nn.Sequential(*layers, nn.Linear(hidden[-1], size)) if hidden else None
-        if self.added is not None:
-            last = self.added[-1]
-            assert isinstance(last, nn.Linear)
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
-
-    def forward(self, x_BD: Tensor) -> Tensor:
-        return x_BD if self.added is None else x_BD + self.added(x_BD)
-
-
-class ChunkNetwork(nn.Module):
-    """Encoder, codebooks [levels, codebook_size, latent] and decoder over normalised chunks [B, latent]."""
-
-    codebooks: Tensor
-
-    def __init__(self, shape: NetworkShape) -> None:
-        super().__init__()
-        self.encoder = IdentityPlus(shape.latent, shape.encoder_hidden)
-        self.decoder = IdentityPlus(shape.latent, shape.decoder_hidden)
-        self.register_buffer("codebooks", torch.zeros(shape.levels, shape.codebook_size, shape.latent))
-
-    def encode(self, x_BD: Tensor) -> Tensor:
-        """Codes int64 [B, levels], each level's the nearest to what the earlier ones left over."""
-        left_BD = self.encoder(x_BD)
-        codes = []
-        for book_KD in self.codebooks:
-            # |x - c|² without its constant |x|²; exact distances would need [B, K, D] of memory
-            code_B = (book_KD.square().sum(1) - 2 * left_BD @ book_KD.T).argmin(1)
-            codes.append(code_B)
-            left_BD = left_BD - book_KD[code_B]
-        return torch.stack(codes, 1)
-
-    def decode(self, codes_BL: Tensor) -> Tensor:
-        """Normalised chunks [B, latent] from the codes of the first levels, one level or more."""
-        level_L = torch.arange(codes_BL.shape[1], device=codes_BL.device)
-        return self.decoder(self.codebooks[level_L, codes_BL].sum(1))
+    layout: DimLayout
+    members: Mapping[str, Embodiment]
 
 
 class VqVaeCodec:
@@ -115,19 +68,27 @@ class VqVaeCodec:
         shape: its sizes.
         spec: what the actions mean; decoded chunks are clipped to its limits.
         stats, mode: the normaliser in front of the network.
+        mixture: the robots that share the network, where there are several; `spec` is of one of them.
     """
 
     def __init__(
-        self, network: ChunkNetwork, shape: NetworkShape, spec: ActionSpec, stats: NormStats, mode: NormMode
+        self,
+        network: ChunkNetwork,
+        shape: NetworkShape,
+        spec: ActionSpec,
+        stats: NormStats,
+        mode: NormMode,
+        mixture: Mixture | None = None,
     ) -> None:
-        if not spec.dim == stats.dim == shape.action_dim:
+        columns = mixture.layout.width if mixture else spec.dim
+        if not (spec.dim == stats.dim and columns == shape.action_dim):
             raise ConfigError(
                 "spec, statistics and network of a codec differ in width",
                 expected=f"action_dim {spec.dim}",
                 got=f"statistics {stats.dim}, network {shape.action_dim}",
             )
         self._network, self._shape, self._spec = network.eval(), shape, spec
-        self._normalizer = Normalizer(stats, mode)
+        self._normalizer, self._mixture = Normalizer(stats, mode), mixture
         self._device = network.codebooks.device
 
     @property
@@ -166,6 +127,29 @@ class VqVaeCodec:
         self._device = self._network.codebooks.device
         return self
 
+    @property
+    def embodiments(self) -> tuple[str, ...]:
+        """The robots that share this codec, by their data sets; none where it is of one."""
+        return tuple(self._mixture.members) if self._mixture else ()
+
+    def of_embodiment(self, name: str) -> VqVaeCodec:
+        """This codec for another of its robots: the same network and codes.
+
+        Raises:
+            UnknownNameError: it knows no such embodiment.
+        """
+        mixture = self._mixture
+        own = lookup("embodiment", mixture.members if mixture else {}, name)
+        return VqVaeCodec(self._network, self._shape, own.spec, own.stats, self._normalizer.mode, mixture)
+
+    def for_spec(self, spec: ActionSpec, where: str) -> VqVaeCodec:
+        """This codec for the robot whose actions mean that. Raises SpecMismatchError when it knows none."""
+        for name, own in self._mixture.members.items() if self._mixture else ():
+            if own.spec == spec:
+                return self.of_embodiment(name)
+        self.require_spec(spec, where)
+        return self
+
     def require_spec(self, spec: ActionSpec, where: str) -> None:
         """Raise SpecMismatchError unless `spec` means what this codec's actions mean."""
         self._spec.require_same(spec, where)
@@ -174,7 +158,10 @@ class VqVaeCodec:
     def encode(self, chunks: Float32[np.ndarray, "n horizon dim"]) -> Int64[np.ndarray, "n tokens"]:
         """Chunks to codes [N, levels]. Raises DataError on another shape, NaN or infinity."""
         check_chunks(chunks, self.action_horizon, self._spec, KIND)
-        x_ND = self._normalizer.normalize(chunks).reshape(len(chunks), self._shape.latent)
+        x_NTA = self._normalizer.normalize(chunks)
+        if self._mixture is not None:
+            x_NTA = self._mixture.layout.pad(x_NTA, self._spec)[0]
+        x_ND = x_NTA.reshape(len(chunks), self._shape.latent)
         parts = [self._network.encode(x.to(self._device)).cpu() for x in torch.from_numpy(x_ND).split(BATCH)]
         return torch.cat(parts).numpy()
 
@@ -184,8 +171,10 @@ class VqVaeCodec:
         check_codes(codes, range(1, self.levels + 1), self.codebook_size, KIND)
         rows = torch.from_numpy(np.array(codes, np.int64)).split(BATCH)
         x_ND = torch.cat([self._network.decode(c.to(self._device)).cpu() for c in rows]).numpy()
-        chunks = self._normalizer.denormalize(x_ND.reshape(len(codes), self.action_horizon, self._spec.dim))
-        return chunks.clip(self._spec.low, self._spec.high)
+        x_NTA = x_ND.reshape(len(codes), self.action_horizon, self._shape.action_dim)
+        if self._mixture is not None:
+            x_NTA = self._mixture.layout.unpad(x_NTA, self._spec)
+        return self._normalizer.denormalize(x_NTA).clip(self._spec.low, self._spec.high)
 
     def decodable(self, codes: Int64[np.ndarray, "n tokens"]) -> Bool[np.ndarray, "n"]:
         """Which rows are codes of a chunk: all, whatever their codes."""
@@ -196,10 +185,12 @@ class VqVaeCodec:
         """Write a directory that `load` reads, whole or not at all."""
         config = {
             "network": to_dict(self._shape),
-            "spec": to_dict(self._spec),
-            "norm_stats": to_dict(self._normalizer.stats),
+            **_as_dict(Embodiment(self._spec, self._normalizer.stats)),
             "norm_mode": self._normalizer.mode,
         }
+        if self._mixture is not None:
+            members = {name: _as_dict(own) for name, own in self._mixture.members.items()}
+            config["mixture"] = {"columns": list(self._mixture.layout.columns), "members": members}
         with writing_codec(directory, KIND, config) as part:
             save_weights(self._network, part / WEIGHTS)
 
@@ -217,7 +208,20 @@ class VqVaeCodec:
             raise CheckpointError("an unknown normaliser", where=str(directory), got=str(mode))
         network = ChunkNetwork(shape)
         load_weights(network, directory / WEIGHTS)
-        spec = from_dict(ActionSpec, config["spec"], f"{directory}: spec")
-        return cls(
-            network, shape, spec, from_dict(NormStats, config["norm_stats"], f"{directory}: norm_stats"), mode
-        )
+        own = _embodiment(config, str(directory))
+        mixture = None
+        if "mixture" in config:
+            found = config["mixture"]
+            layout = from_dict(DimLayout, {"columns": found["columns"]}, f"{directory}: mixture")
+            members = {k: _embodiment(v, f"{directory}: {k}") for k, v in found["members"].items()}
+            mixture = Mixture(layout, members)
+        return cls(network, shape, own.spec, own.stats, mode, mixture)
+
+
+def _as_dict(own: Embodiment) -> dict[str, Any]:
+    return {"spec": to_dict(own.spec), "norm_stats": to_dict(own.stats)}
+
+
+def _embodiment(values: Mapping[str, Any], where: str) -> Embodiment:
+    spec = from_dict(ActionSpec, values["spec"], f"{where}: spec")
+    return Embodiment(spec, from_dict(NormStats, values["norm_stats"], f"{where}: norm_stats"))
