@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from vla_cli.commands import vision_labels
+from vla_cli.commands import vision_labels, vision_track
 from vla_cli.parser import make_group
 
 app = make_group("Video into tokens: labels, detection, tracks, depth, velocity.")
 
 vision_labels.register(app)
+vision_track.register(app)

@@ -98,7 +98,7 @@ def _detect(frame: SourceFrame, detector: Detector | None) -> Detections:
             "nothing says where the objects are",
             where=f"frame {frame.index}",
             expected="a source with detections, or a detector and images",
-            next_step="give detections made elsewhere: --detections det.txt, or weights: --detector NAME",
+            next_step="give detections made elsewhere: --detections det.txt, or a detector: --weights PATH",
         )
     return detector.detect([frame.image])[0]
 

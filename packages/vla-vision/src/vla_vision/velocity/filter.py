@@ -94,9 +94,10 @@ class VelocityFilter:
         if depth is not None and len(tracks):
             depths = object_depths(depth, tracks.boxes, masks, self.config)
             depths[tracks.detections < 0] = np.nan
-            points, spread = lift(centres(tracks.boxes, masks), depths, self.intrinsics, self.config)
-            if pose is not None:
-                points, spread = to_world(points, spread, require_pose(pose))
+            placed = np.eye(4) if pose is None else require_pose(pose)
+            believed = self._expected_depths(tracks.ids, depths, placed)
+            pixels = centres(tracks.boxes, masks)
+            points, spread = to_world(*lift(pixels, depths, self.intrinsics, self.config, believed), placed)
             good = np.isfinite(depths)
             self._measure(time, tracks.ids[good], points[good], spread[good])
         return self._report(time, tracks.ids)
@@ -118,14 +119,23 @@ class VelocityFilter:
         self._ids, self._seen = self._ids[keep], self._seen[keep]
         self._state, self._spread = predict(self._state[keep], self._spread[keep], step, self.config)
 
+    def _rows(self, ids: np.ndarray) -> np.ndarray:
+        """int64 row of each identity, -1 where there is none."""
+        rows = {ident: row for row, ident in enumerate(self._ids.tolist())}
+        return np.array([rows.get(ident, -1) for ident in ids.tolist()], np.int64)
+
+    def _expected_depths(self, ids: np.ndarray, depths: np.ndarray, pose: np.ndarray) -> np.ndarray:
+        """Depth at which each object is expected, or measured where none is."""
+        rows = self._rows(ids)
+        known = rows >= 0
+        expected = depths.copy()
+        expected[known] = (self._state[rows[known], :3] - pose[:3, 3]) @ pose[:3, 2]
+        return np.where(expected > self.config.nearest, expected, depths)
+
     def _measure(self, time: float, ids: np.ndarray, points: np.ndarray, spread: np.ndarray) -> None:
-        order = np.argsort(self._ids)
-        place = np.searchsorted(self._ids, ids, sorter=order)
-        known = np.zeros(len(ids), bool)
-        inside = place < len(self._ids)
-        rows = order[place[inside]] if len(self._ids) else np.zeros(0, np.int64)
-        known[inside] = self._ids[rows] == ids[inside]
-        rows = rows[known[inside]]
+        rows = self._rows(ids)
+        known = rows >= 0
+        rows = rows[known]
         self._state[rows], self._spread[rows] = correct(
             self._state[rows], self._spread[rows], points[known], spread[known], self.config.gate
         )

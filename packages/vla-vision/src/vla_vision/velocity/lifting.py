@@ -51,16 +51,19 @@ def lift(
     depths: Float64[np.ndarray, "n"],
     intrinsics: Float64[np.ndarray, "3 3"],
     config: VelocityConfig,
+    believed: Float64[np.ndarray, "n"] | None = None,
 ) -> tuple[Float64[np.ndarray, "n 3"], Float64[np.ndarray, "n 3 3"]]:
     """Points in the camera frame, metres, and their covariances.
 
-    Depth varies by `depth_noise` of itself along the ray, the direction by `pixel_noise`.
+    Depth varies by `depth_noise` of itself along the ray, the direction by `pixel_noise`. Of `believed`
+    depths, where given: a depth that happens to come out small would be trusted too much.
     """
     focal = intrinsics[[0, 1], [0, 1]]
     slopes = (pixels - intrinsics[:2, 2]) / focal
     ray = np.concatenate([slopes, np.ones((len(pixels), 1))], axis=1)
-    along = ((config.depth_noise * depths) ** 2 + config.depth_floor**2)[:, None, None]
-    aside = (config.pixel_noise * depths[:, None] / focal) ** 2
+    distance = depths if believed is None else believed
+    along = ((config.depth_noise * distance) ** 2 + config.depth_floor**2)[:, None, None]
+    aside = (config.pixel_noise * distance[:, None] / focal) ** 2
     spread = along * ray[:, :, None] * ray[:, None, :]
     spread[:, 0, 0] += aside[:, 0]
     spread[:, 1, 1] += aside[:, 1]
