@@ -61,7 +61,7 @@ ROOMS = {
 }
 # Each of these belongs to one place, so that it can be replaced there.
 ONE_PLACE = {
-    "ultralytics": ("vla_vision.yolo",),
+    "ultralytics": ("vla_vision.detection.yolo",),
     **dict.fromkeys(SIMULATORS, ("vla_data.sim",)),
     "typer": ("vla_cli",),
     "rich": ("vla_cli",),
@@ -202,7 +202,7 @@ def test_every_ground_file_exists_and_every_folder_is_a_package():
         ("vla_ts.vqvae", "from vla_data.sim import make_env", "room may not"),
         ("vla_ts.vqvae", "import rich", "room may not"),
         ("vla_ts.vqvae", "import transformers", "not declared"),
-        ("vla_vision.depth", "from ultralytics import YOLO", "only vla_vision.yolo may"),
+        ("vla_vision.depth", "from ultralytics import YOLO", "only vla_vision.detection.yolo may"),
         ("vla_vision.depth", "import vla_model.prompt", "room may not"),
         ("vla_model.evaluate", "import vla_cli", "room may not"),
         ("vla_model.evaluate", "import typer", "room may not"),
