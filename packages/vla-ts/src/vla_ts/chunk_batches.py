@@ -68,6 +68,14 @@ class ChunkBatches:
     def __call__(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.config.fit.seed, step))
         places = rng.integers(0, self.ends[-1], self.config.fit.batch_size if step else self.first)
+        return self._at(places)
+
+    def spread(self) -> Tensor:
+        """Different chunks of all embodiments, normalised [N, latent]: all, or as many as the first batch."""
+        count = min(int(self.ends[-1]), self.first)
+        return self._at(np.arange(count) * int(self.ends[-1]) // count)["x"]
+
+    def _at(self, places: np.ndarray) -> dict[str, Tensor]:
         who = np.searchsorted(self.ends, places, side="right")
         parts = [self._chunks(i, places[who == i]) for i in range(len(self.tables))]
         x = np.empty((len(places), *parts[0].shape[1:]), np.float32)

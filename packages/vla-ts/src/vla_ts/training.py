@@ -87,6 +87,8 @@ class ChunkTraining(nn.Module):
         self.learnt = bool(shape.encoder_hidden)
         self.commitment = config.commitment if self.learnt else 0.0
         self.prefix_share = config.prefix_share
+        # Codebooks are averages: without encoder and decoder the optimiser would have nothing to hold.
+        self.nothing = nn.Parameter(torch.zeros(()))
 
     def training_loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Squared error over the numbers there are, normalised; beside it, what it is in physical units."""
@@ -101,7 +103,8 @@ class ChunkTraining(nn.Module):
         mask_B1A = self.units.mask[who_B].unsqueeze(1)
         error = (squared_BTA * mask_B1A).sum() / (mask_B1A.sum() * size[0])
         physical = self.units(squared_BTA.detach(), who_B)
-        return {"loss": error + self.commitment * commitment, "error": error.detach(), **physical}
+        loss = error + self.commitment * commitment + 0 * self.nothing
+        return {"loss": loss, "error": error.detach(), **physical}
 
     def _given(self, x_BD: Tensor) -> Tensor:
         """1 for the levels the decoder is given, [L, B, 1]: all, or for some chunks only the first few."""
@@ -136,7 +139,7 @@ def train_vqvae(
     batches = ChunkBatches(members, embodiments, layout, config)
     torch.manual_seed(config.fit.seed)
     network = ChunkNetwork(shape)
-    quantizer = make_quantizer(config, shape, batches(0)["x"])
+    quantizer = make_quantizer(config, shape, batches.spread())
     training = ChunkTraining(network, shape, quantizer, Units(embodiments, layout, config), config)
     result = fit(training, batches, config.fit, out, on_progress, stage="fit-vqvae")
     training.hand_over()
