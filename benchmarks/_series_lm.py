@@ -79,26 +79,17 @@ class Answerer(nn.Module):
         return {"loss": F.cross_entropy(logits, answer), "right": right}
 
 
-def scaled_digits(values: np.ndarray, scale: SeriesScale) -> str:
+def digits_of(values: np.ndarray, scale: SeriesScale) -> str:
     """Two digits a value, 00 to 99 over the series' scale, commas between; offset and scale in front."""
     numbers = np.rint((scale.normalize(values) + 1) / 2 * LEVELS).astype(int)
     return f"{scale.text} : " + " , ".join(f"{n:02d}" for n in numbers)
 
 
-def plain_numbers(values: np.ndarray, scale: SeriesScale) -> str:
-    """The values themselves, to a hundredth of the series' scale, commas between."""
-    decimals = max(0, 2 - int(np.floor(np.log10(scale.scale))))
-    return ": " + " , ".join(f"{v:.{decimals}f}" for v in values)
-
-
-FORMATS = {"scaled": scaled_digits, "plain": plain_numbers}
-
-
-def prepare_digits(example: SeriesExample, tokenizer: WordTokenizer, form: str) -> PreparedExample:
+def prepare_digits(example: SeriesExample, tokenizer: WordTokenizer) -> PreparedExample:
     """An example whose series are written out in the text."""
     series = example.series
     said = [
-        f"{name} : steps={len(series.values)} {FORMATS[form](values, SeriesScale.of(values))}"
+        f"{name} : steps={len(series.values)} {digits_of(values, SeriesScale.of(values))}"
         for name, values in zip(series.names, series.values.T, strict=True)
     ]
     tokens = tokenizer.encode(prompt_of(example.question, " ; ".join(said)))

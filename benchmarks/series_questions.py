@@ -82,7 +82,7 @@ def main(smoke: bool) -> list[Check]:
     tokenizer = WordTokenizer.of_generator()
     arms: dict[str, Prepare] = {
         "encoder": lambda e: prepare(e, tokenizer, PATCH),
-        "digits": lambda e: prepare_digits(e, tokenizer, "scaled"),
+        "digits": lambda e: prepare_digits(e, tokenizer),
     }
     outcomes = {name: _arm(name, arm, asked, tokenizer.vocab_size, smoke) for name, arm in arms.items()}
     return _checks(outcomes["encoder"], outcomes["digits"], asked, smoke)
