@@ -76,11 +76,11 @@ def mask_boxes(
 ) -> tuple[Float32[np.ndarray, "rows 4"], Int32[np.ndarray, "rows"]]:
     """The box around the pixels of each row, x1 y1 x2 y2, and their number."""
     boxes, visible = np.zeros((rows, 4), np.float32), np.zeros(rows, np.int32)
-    for row in np.unique(mask[mask > 0]).astype(int) - 1:
-        if row < rows:
-            y, x = np.nonzero(mask == row + 1)
-            boxes[row] = x.min(), y.min(), x.max() + 1, y.max() + 1
-            visible[row] = len(x)
+    visible[:] = np.bincount(mask.reshape(-1), minlength=rows + 1)[1 : rows + 1]
+    for row in np.flatnonzero(visible):
+        inside = mask == row + 1
+        x, y = np.flatnonzero(inside.any(axis=0)), np.flatnonzero(inside.any(axis=1))
+        boxes[row] = x[0], y[0], x[-1] + 1, y[-1] + 1
     return boxes, visible
 
 
