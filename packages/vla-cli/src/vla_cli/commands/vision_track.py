@@ -21,7 +21,7 @@ SEQUENCE_INFO, SEQUENCE_DETECTIONS = "seqinfo.ini", "det/det.txt"
 Source = Annotated[
     str | None,
     typer.Argument(
-        metavar="[SOURCE]",
+        metavar="SOURCE",
         help="Video file, camera (0, device or stream address), data set, or directory of a MOT sequence.",
     ),
 ]

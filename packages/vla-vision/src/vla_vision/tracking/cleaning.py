@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -45,29 +45,39 @@ def clean(
         refused: what is left out is added here.
     """
     boxes, scores = detections.boxes, detections.scores
-    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
-    refused.not_finite += int((~finite).sum())
-    boxes = np.where(finite[:, None], boxes, 0)
     clipped = _clip(boxes, size)
     sides = clipped[:, 2:] - clipped[:, :2]
-    outside = finite & (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & (sides <= 0).any(axis=1)
-    small = finite & ~outside & (sides < MIN_SIDE).any(axis=1)
-    low = finite & ~outside & ~small & (scores < low_score)
-    keep = finite & ~outside & ~small & ~low
+    good = (sides >= MIN_SIDE).all(axis=1) & (scores >= low_score)  # NaN compares false
+    good &= np.isfinite(boxes).all(axis=1)
+    if not good.all():
+        _count(boxes, scores, clipped, low_score, refused)
+    refused.clipped += int((good & (clipped != boxes).any(axis=1)).sum())
+    index = _best(np.flatnonzero(good), scores, limit, refused)
+    if len(index) == len(boxes) and clipped is boxes:
+        return detections, index
+    return replace(detections.select(index), boxes=clipped[index]), index
+
+
+def _count(
+    boxes: np.ndarray, scores: np.ndarray, clipped: np.ndarray, low_score: float, refused: Refused
+) -> None:
+    """Say why detections are of no use; the first reason counts."""
+    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
+    sides = clipped[:, 2:] - clipped[:, :2]
+    real = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    outside = finite & real & (sides <= 0).any(axis=1)
+    small = finite & ~outside & ~(sides >= MIN_SIDE).all(axis=1)
+    refused.not_finite += int((~finite).sum())
     refused.outside += int(outside.sum())
     refused.too_small += int(small.sum())
-    refused.low_score += int(low.sum())
-    refused.clipped += int((keep & (clipped != boxes).any(axis=1)).sum())
-    index = _best(np.flatnonzero(keep), scores, limit, refused)
-    chosen = detections.select(index)
-    return _with_boxes(chosen, clipped[index]), index
+    refused.low_score += int((finite & ~outside & ~small & (scores < low_score)).sum())
 
 
 def _clip(boxes: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
     if size is None:
         return boxes
     height, width = size
-    return np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
+    return np.clip(boxes, 0, np.array([width, height, width, height], boxes.dtype))
 
 
 def _best(index: np.ndarray, scores: np.ndarray, limit: int, refused: Refused) -> np.ndarray:
@@ -79,14 +89,3 @@ def _best(index: np.ndarray, scores: np.ndarray, limit: int, refused: Refused) -
     refused.over_limit += over
     order = np.argsort(-scores[index], kind="stable")[:limit]
     return np.sort(index[order])
-
-
-def _with_boxes(detections: Detections, boxes: np.ndarray) -> Detections:
-    return Detections(
-        boxes.astype(np.float32),
-        detections.scores,
-        detections.classes,
-        detections.class_names,
-        detections.masks,
-        detections.embeddings,
-    )

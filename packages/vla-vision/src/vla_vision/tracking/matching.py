@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
@@ -55,23 +57,27 @@ class Matcher:
         c, table = self.config, self.table
         young = np.flatnonzero(~table.confirmed)
         free = np.flatnonzero(table.confirmed)
-        free = self._match(free, self._near(free), 1 - c.min_overlap)
-        free = self._match(free, self._again(free), 1.0)
-        recent = free[table.misses[free] == 1]
-        low = np.flatnonzero(self.seen.scores < c.high_score)
-        self._take(recent, low, 1 - self.overlap[np.ix_(recent, low)], 1 - c.low_overlap)
-        self._match(young, self._near(young), 1 - c.tentative_overlap)
+        free = self._match(free, self._near, 1 - c.min_overlap)
+        free = self._match(free, self._again, 1.0)
+        self._match_low(free[table.misses[free] == 1])
+        self._match(young, self._near, 1 - c.tentative_overlap)
         none = np.zeros(0, np.int64)
         return np.concatenate([none, *self.rows]), np.concatenate([none, *self.chosen])
 
-    def _match(self, rows: Index, cost: Cost, limit: float) -> Index:
+    def _match(self, rows: Index, cost: Callable[[Index], Cost], limit: float) -> Index:
         """Match tracks with the detections of high score that are left; the tracks that stay free."""
-        free, self.left = self._take(rows, self.left, cost, limit)
+        if not len(rows) or not len(self.left):
+            return rows
+        free, self.left = self._take(rows, self.left, cost(rows), limit)
         return free
 
+    def _match_low(self, rows: Index) -> None:
+        """Match tracks with the detections of low score."""
+        low = np.flatnonzero(self.seen.scores < self.config.high_score)
+        if len(rows) and len(low):
+            self._take(rows, low, 1 - self.overlap[np.ix_(rows, low)], 1 - self.config.low_overlap)
+
     def _take(self, rows: Index, detections: Index, cost: Cost, limit: float) -> tuple[Index, Index]:
-        if not cost.size:
-            return rows, detections
         r, d = assign(cost + self.extra[np.ix_(rows, detections)], limit)
         self.rows.append(rows[r])
         self.chosen.append(detections[d])
