@@ -322,6 +322,19 @@ def test_what_is_damaged_stops_the_work_or_is_counted(tmp_path: Path) -> None:
     assert not (tmp_path / "mot" / "00002-front").exists()
 
 
+def test_black_frames_teach_nothing_and_are_counted(tmp_path: Path) -> None:
+    episodes = []
+    for seed in range(2):
+        frames = np.stack([labelled_episode(seed).images["front"][i] for i in range(24)])
+        frames[:6] = 3
+        episodes.append(replace(labelled_episode(seed), images={"front": ArrayImages(frames)}))
+    summary = export_labels(Source(tuple(episodes)), tmp_path, replace(EXACT, every=3))
+    assert (summary["frames"], summary["black"]) == (12, 4)
+    assert len(list((tmp_path / "yolo" / "images").rglob("*.png"))) == 12
+    summary = export_labels(Source(tuple(episodes)), tmp_path, replace(EXACT, every=3, format="mot"))
+    assert (summary["frames"], summary["black"]) == (16, 4)
+
+
 def test_a_directory_is_whole_or_as_it_was(tmp_path: Path) -> None:
     export_labels(source(2), tmp_path, replace(EXACT, every=12))
     before = digest(tmp_path)

@@ -28,7 +28,9 @@ from vla_vision.labels.preview import Preview
 from vla_vision.labels.teacher import Teacher, teacher_labels
 from vla_vision.labels.truth import FrameLabels, LabelCounts, true_labels
 from vla_vision.labels.yolo import SPLITS, YoloWriter
+from vla_vision.tracking.loop import BLACK
 from vla_vision.tracking.sinks import OpenVideo
+from vla_vision.types import Frame
 
 RECORD = "labels.json"
 NOT_EMPTY = Requirements(min_steps=1, finite=False)
@@ -129,6 +131,8 @@ class _Export:
                 for labels in self._labels(episode, camera):
                     with self._damaged_frames():
                         image = episode.images[camera][labels.step]
+                        if self._is_black(image):
+                            continue
                         writer.add(f"{file_stem(index, camera)}-{labels.step:05d}", split, image, labels)
                         self._count(split, image, labels, f"{episode.id} {camera} {labels.step}")
         writer.finish()
@@ -143,6 +147,7 @@ class _Export:
                 with MotSequence(place, rate, ending, c.quality, self.options.open_video) as sequence:
                     for labels in self._labels(episode, camera):
                         image = episode.images[camera][labels.step]
+                        self._is_black(image)
                         sequence.add(image, labels)
                         self._count(names[-1], image, labels, f"{episode.id} {camera} {labels.step}")
         (directory / "seqmap.txt").write_text("".join(f"{n}\n" for n in ["name", *names]))
@@ -197,6 +202,12 @@ class _Export:
 
     def _damaged_frames(self) -> Any:
         return _CountDamaged(self.counts) if self.options.skip_corrupt else nullcontext()
+
+    def _is_black(self, image: Frame) -> bool:
+        """Whether a frame shows nothing; such frames are counted."""
+        black = int(image.max(initial=0)) < BLACK
+        self.counts.black += black
+        return black
 
     def _count(self, part: str, image: Any, labels: FrameLabels, caption: str) -> None:
         self.parts[part] += 1

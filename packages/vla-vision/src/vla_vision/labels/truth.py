@@ -67,6 +67,7 @@ class LabelCounts:
         tiny: with less than `min_pixels`.
         other_class: of classes that were not asked for.
         damaged: frames whose picture cannot be read.
+        black: frames that show nothing; of no use for training, kept in sequences.
         classes: class → objects.
         filled, fleeting: pseudo-labels: boxes put into gaps; detections whose track was too short.
     """
@@ -78,6 +79,7 @@ class LabelCounts:
     tiny: int = 0
     other_class: int = 0
     damaged: int = 0
+    black: int = 0
     filled: int = 0
     fleeting: int = 0
     classes: Counter[str] = field(default_factory=Counter)
