@@ -114,7 +114,7 @@ def test_a_missing_module_of_our_own_is_not_blamed_on_the_environment():
     ("arguments", "said"),
     [
         (["dta"], "did you mean 'data'?"),
-        (["data", "inspct", "x"], "did you mean 'inspect'?"),
+        (["data", "inspct", "x"], "did you mean 'inspect'"),
         (["finetune"], "did you mean 'vla model finetune'?"),
         (["fit-vqvea"], "did you mean 'vla ts fit-vqvae'?"),
         (["qwertyuiop"], "choose one of: "),
