@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from vla_data.errors import UnknownNameError
+from vla_data.errors import ConfigError, UnknownNameError
 from vla_data.sim.config import CameraView
 from vla_data.types import Camera, Matrix
 
@@ -19,22 +19,30 @@ STANDS_ON_ITS_HEAD = -0.25
 
 
 def require_cameras(model: Any, views: tuple[CameraView, ...]) -> None:
-    """Raise UnknownNameError unless the model has every view's source."""
+    """Raise UnknownNameError unless the model has every view's source, ConfigError if one cannot wander."""
     known = [model.camera(i).name for i in range(model.ncam)]
     for view in views:
         if view.source not in known:
             raise UnknownNameError("camera", view.source, known, where=f"CameraView {view.name!r}")
+        if view.wander is not None and not is_still(model, model.camera(view.source).id):
+            raise ConfigError(
+                "a camera that hangs on something cannot wander",
+                where=f"CameraView {view.name!r}",
+                expected="a source that is fixed to the world",
+                got=view.source,
+            )
 
 
 def describe(model: Any, data: Any, view: CameraView, frame_rate: float) -> Camera:
     """The `Camera` of a view; its pose is None when it hangs on something that moves."""
     camera = model.camera(view.source).id
-    still = is_still(model, camera)
+    still = is_still(model, camera) and view.wander is None
+    fovy = float(model.cam_fovy[camera]) if view.wander is None else view.wander.fovy
     return Camera(
         name=view.name,
         width=view.width,
         height=view.height,
-        intrinsics=intrinsics(float(model.cam_fovy[camera]), view.width, view.height),
+        intrinsics=intrinsics(fovy, view.width, view.height),
         pose=to_matrix(pose(model, data, camera)) if still else None,
         frame_rate=frame_rate,
     )

@@ -11,6 +11,35 @@ RenderMode = Literal["fast", "reference"]
 
 
 @dataclass(frozen=True)
+class Wander:
+    """Where a camera may stand that stands somewhere else at every look.
+
+    Args:
+        centre: about the point it looks at, metres, world frame.
+        nearest, farthest: distance from there, metres.
+        lowest, highest: above the horizon, degrees below 90.
+        fovy: vertical field of view, degrees.
+    """
+
+    centre: tuple[float, float, float]
+    nearest: float = 0.7
+    farthest: float = 1.7
+    lowest: float = 12.0
+    highest: float = 85.0
+    fovy: float = 50.0
+
+    def __post_init__(self) -> None:
+        distances = 0 < self.nearest <= self.farthest
+        if not (distances and -90 < self.lowest <= self.highest < 90 and 0 < self.fovy < 180):
+            raise ConfigError(
+                "a camera cannot wander like this",
+                where="Wander",
+                expected="0 < nearest ≤ farthest, −90 < lowest ≤ highest < 90, 0 < fovy < 180",
+                got=f"{self.nearest}…{self.farthest} m, {self.lowest}…{self.highest}°, fovy {self.fovy}",
+            )
+
+
+@dataclass(frozen=True)
 class CameraView:
     """A picture taken at every observation.
 
@@ -18,12 +47,15 @@ class CameraView:
         name: what the camera is called in observations and data sets.
         source: what the simulator calls it.
         height, width: pixels.
+        wander: the camera stands somewhere else at every look, as seen from a borrowed `source` that is
+            fixed to the world; its poses are recorded.
     """
 
     name: str
     source: str
     height: int = 64
     width: int = 64
+    wander: Wander | None = None
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:

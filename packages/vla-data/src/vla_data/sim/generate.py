@@ -30,7 +30,7 @@ from vla_data.protocols import OnProgress, Progress, SimEnv, no_progress
 from vla_data.registry import lookup
 from vla_data.rollout import RolloutConfig, rollout
 from vla_data.sim import gl, instructions, make_env, make_expert, task_names
-from vla_data.sim.config import CameraView, SimConfig
+from vla_data.sim.config import CameraView, SimConfig, Wander
 from vla_data.sim.placements import placement_seed
 from vla_data.types import Episode, Trial
 
@@ -74,8 +74,27 @@ class GenerateConfig:
     version: str = "1.0.0"
 
 
+TABLE = (0.0, 0.6, 0.1)  # about the middle of Meta-World's table, metres
+SCENE_CAMERAS = ("topview", "corner", "corner2", "corner3", "corner4")
+SCENE_TASKS = (
+    *GenerateConfig.tasks,
+    *("push", "pick-place", "drawer-close", "door-close", "faucet-open", "plate-slide", "coffee-button"),
+)
+
+
+def _perception() -> GenerateConfig:
+    """Labelled views from all sides, two of them from somewhere else at every step: to train seeing on."""
+    fixed = tuple(CameraView(name, name, 96, 96) for name in SCENE_CAMERAS)
+    free = tuple(
+        CameraView(f"free{fovy}", "corner", 96, 96, Wander(TABLE, fovy=float(fovy))) for fovy in (40, 60)
+    )
+    cameras = (*fixed, *free)
+    return GenerateConfig(tasks=SCENE_TASKS, episodes=2, labels=True, cameras=cameras, episodes_per_shard=1)
+
+
 PRESETS: dict[str, Callable[[], GenerateConfig]] = {
     "default": GenerateConfig,
+    "perception": _perception,
     "debug": lambda: GenerateConfig(tasks=("reach",), episodes=2, episodes_per_shard=1),
 }
 

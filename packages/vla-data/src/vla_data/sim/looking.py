@@ -12,6 +12,7 @@ import numpy as np
 from vla_data.sim.cameras import is_still, pose
 from vla_data.sim.config import CameraView, RenderMode
 from vla_data.sim.render import Renderer
+from vla_data.sim.wandering import placed
 from vla_data.types import Depth, Image
 
 KEPT_RENDERERS = 8  # each holds some 90 MB of textures and meshes in software OpenGL
@@ -62,18 +63,20 @@ class Looker:
         """What each view shows; nothing is drawn, and no OpenGL needed, when nothing is asked for."""
         if not self._views or not (images or depth or segmentation):
             return Seen()
-        pictures = {
-            view.name: self._renderer(kind, model, view).picture(
-                model, data, view.source, image=images, depth=depth, segmentation=segmentation
-            )
-            for view in self._views
-        }
-        ids = [(v, model.camera(v.source).id) for v in self._views]
+        pictures, poses = {}, {}
+        for view in self._views:
+            with placed(model, data, view):
+                pictures[view.name] = self._renderer(kind, model, view).picture(
+                    model, data, view.source, image=images, depth=depth, segmentation=segmentation
+                )
+                camera = model.camera(view.source).id
+                if self._all_poses or view.wander is not None or not is_still(model, camera):
+                    poses[view.name] = pose(model, data, camera)
         return Seen(
             {name: p.image for name, p in pictures.items() if p.image is not None},
             {name: p.depth for name, p in pictures.items() if p.depth is not None},
             {name: p.segmentation for name, p in pictures.items() if p.segmentation is not None},
-            {view.name: pose(model, data, i) for view, i in ids if self._all_poses or not is_still(model, i)},
+            poses,
         )
 
     def close(self) -> None:
