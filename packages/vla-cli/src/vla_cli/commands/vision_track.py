@@ -96,7 +96,8 @@ def track(
     outputs = _outputs(mot, jsonl, video, recording)
     with progress() as on_progress:
         summary = track_source(opened, pipeline, outputs, limit=frames, on_progress=on_progress).to_dict()
-    emit(summary, as_json, lambda to: print_pairs(to, {k.replace("_", " "): v for k, v in summary.items()}))
+    shown = {k.replace("_", " "): "none" if v == {} else v for k, v in summary.items()}
+    emit(summary, as_json, lambda to: print_pairs(to, shown))
 
 
 def _open(
@@ -126,7 +127,8 @@ def _open(
     if detections is None:
         assert frames is not None
         return frames
-    return MotFrames(read_mot(detections, skip_corrupt=skip_corrupt), None, frames, detections.stem)
+    name = frames.name if frames is not None else detections.stem
+    return MotFrames(read_mot(detections, skip_corrupt=skip_corrupt), None, frames, name)
 
 
 def _frames(source: str, split: str, episode: int, camera: str | None) -> FrameSource:

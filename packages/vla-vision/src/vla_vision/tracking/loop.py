@@ -30,7 +30,7 @@ class TrackSummary:
         tracks: identities given.
         boxes: boxes of tracks over all frames.
         seconds: spent in each stage (read, detect, embed, track, write).
-        tracker_rate: frames a second of the tracker alone.
+        tracker_rate: frames a second of the tracker alone, the camera's motion included.
         files: what was written.
     """
 

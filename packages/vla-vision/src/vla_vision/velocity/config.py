@@ -29,10 +29,10 @@ class VelocityConfig:
         ConfigError: a noise is not positive.
     """
 
-    depth_noise: float = 0.03
+    depth_noise: float = 0.04
     depth_floor: float = 0.003
     pixel_noise: float = 1.5
-    acceleration: float = 0.5
+    acceleration: float = 0.3
     start_speed: float = 0.5
     gate: float = 16.0
     max_gap: float = 1.0
@@ -56,5 +56,5 @@ class VelocityConfig:
 
 PRESETS: dict[str, Callable[[], VelocityConfig]] = {
     "default": VelocityConfig,  # things on a table that a robot moves, sensor or fine-tuned depth
-    "street": lambda: VelocityConfig(depth_noise=0.06, depth_floor=0.1, acceleration=1.0, start_speed=5.0),
+    "street": lambda: VelocityConfig(depth_noise=0.06, depth_floor=0.1, acceleration=0.7, start_speed=5.0),
 }
