@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.vision.detection_cases import picture
 
-from vla_data.config import from_dict, to_dict
+from vla_data.config import from_dict, merge, to_dict
 from vla_data.errors import CheckpointError, ConfigError, DataError, UnknownNameError
+from vla_data.files import write_bytes
 from vla_data.runs import verify
 from vla_vision.detection.blobs import BlobDetector
 from vla_vision.detection.checkpoint import DetectorRecord, read_detector, save_detector
@@ -342,7 +343,7 @@ def record(**rest) -> DetectorRecord:
 
 def test_a_checkpoint_proves_itself_whole(tmp_path: Path):
     where = tmp_path / "d"
-    save_detector(where, record(), lambda path: path.write_bytes(b"network") and None)
+    save_detector(where, record(), lambda path: write_bytes(path, b"network"))
     assert read_detector(where) == record()
     assert from_dict(DetectorRecord, json.loads(json.dumps(to_dict(record())))) == record()
     (where / "model.onnx").write_bytes(b"netw0rk")
@@ -392,9 +393,15 @@ def test_a_pickle_is_never_opened(tmp_path: Path):
 
 
 def test_options_out_of_range_are_refused():
-    for bad in ({"score": 2.0}, {"iou": 0.0}, {"max_detections": 0}, {"batch_size": 0}, {"threads": 0}):
+    for key, value in (
+        ("score", 2.0),
+        ("iou", 0.0),
+        ("max_detections", 0),
+        ("batch_size", 0),
+        ("threads", 0),
+    ):
         with pytest.raises(ConfigError, match="out of range"):
-            DetectOptions(**bad)
+            merge(DetectOptions(), {key: value})
 
 
 # Drawing

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from vla_cli.commands import vision_labels, vision_track
+from vla_cli.commands import vision_depth, vision_labels, vision_track, vision_train
 from vla_cli.parser import make_group
 
 app = make_group("Video into tokens: labels, detection, tracks, depth, velocity.")
 
 vision_labels.register(app)
+vision_train.register(app)
 vision_track.register(app)
+vision_depth.register(app)

@@ -6,7 +6,9 @@ from a directory; nothing is fetched unless that is allowed, and only safetensor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -62,16 +64,17 @@ class OpenVocabularyDetector:
             else f"{SEPARATOR} ".join((*self._prompts, "")).strip()
         )
         inputs = self._processor(text=[text], images=[image], return_tensors="pt").to(self._model.device)
+        groups = self._groups(inputs["input_ids"][0].tolist()) if self.family in BY_TOKEN else None
         with torch.inference_mode():
             found = self._model(**inputs)
         logits = found.logits[0].float().cpu().numpy()
-        if self.family in BY_TOKEN:
-            logits = self._by_prompt(logits, inputs["input_ids"][0].tolist())
+        if groups is not None:  # the best token of each prompt counts
+            logits = np.stack([logits[:, g].max(axis=1) for g in groups], axis=1)
         return self._decode(logits, found.pred_boxes[0].float().cpu().numpy(), image.shape[:2])
 
-    def _by_prompt(self, logits: np.ndarray, tokens: list[int]) -> np.ndarray:
-        """Scores of tokens as scores of prompts: the best token of each counts."""
-        tokenizer = self._processor.tokenizer
+    def _groups(self, tokens: list[int]) -> list[list[int]]:
+        """Positions of the tokens of each prompt."""
+        tokenizer, most = self._processor.tokenizer, int(self._model.config.max_text_len)
         marks = {tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id}
         separator = tokenizer.convert_tokens_to_ids(SEPARATOR)
         groups: list[list[int]] = [[]]
@@ -81,22 +84,22 @@ class OpenVocabularyDetector:
             elif token not in marks:
                 groups[-1].append(position)
         groups = [g for g in groups if g]
-        if len(groups) != len(self._prompts) or max(map(max, groups)) >= logits.shape[1]:
+        if len(groups) != len(self._prompts) or len(tokens) > most:
             raise ConfigError(
                 "the prompts are too long together",
                 where="prompts",
-                expected=f"at most {logits.shape[1]} tokens",
+                expected=f"at most {most} tokens",
                 got=f"{len(self._prompts)} prompts, {len(tokens)} tokens",
                 next_step="ask for fewer things at once",
             )
-        return np.stack([logits[:, g].max(axis=1) for g in groups], axis=1)
+        return groups
 
     def _decode(self, logits: np.ndarray, boxes: np.ndarray, size: tuple[int, ...]) -> Detections:
         """logits [queries, prompts], boxes [queries, 4] as shares (centre, width, height)."""
         height, width = size
         scale = [max(size)] * 4 if self.family in SQUARE else [width, height] * 2
         classes = logits.argmax(axis=1).astype(np.int64)
-        scores = (1 / (1 + np.exp(-logits.max(axis=1).astype(np.float64)))).astype(np.float32)
+        scores = (1 / (1 + np.exp(-logits.max(axis=1).clip(-80, 80)))).astype(np.float32)
         corners = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
         corners = (corners * np.array(scale)).astype(np.float32)
         sound = np.flatnonzero((scores >= self.options.score) & np.isfinite(corners).all(axis=1))
@@ -126,8 +129,11 @@ def open_vocabulary(
 
     where = {"local_files_only": not allow_download}
     try:
-        processor = AutoProcessor.from_pretrained(weights, **where)
-        model = AutoModelForZeroShotObjectDetection.from_pretrained(weights, use_safetensors=True, **where)
+        with _quiet():
+            processor = AutoProcessor.from_pretrained(weights, **where)
+            model = AutoModelForZeroShotObjectDetection.from_pretrained(
+                weights, use_safetensors=True, **where
+            )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise CheckpointError(
             "no model for an open vocabulary can be opened here",
@@ -142,6 +148,22 @@ def open_vocabulary(
             ),
         ) from error
     return OpenVocabularyDetector(model.to(_device(options.device)), processor, prompts, options)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No bars and no advice of transformers in a library's output."""
+    from transformers.utils import logging as hub
+
+    level, bars = hub.get_verbosity(), hub.is_progress_bar_enabled()
+    hub.set_verbosity(logging.CRITICAL)
+    hub.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hub.set_verbosity(level)
+        if bars:
+            hub.enable_progress_bar()
 
 
 def _device(wanted: str) -> str:

@@ -125,7 +125,7 @@ def _sniff(source: str, class_names: tuple[str, ...]) -> str:
         return _by_ending(path)
     if not path.exists() and class_names and source.count("/") == 1:  # a hub id with prompts
         return "open-vocabulary"
-    if not path.exists() and "/" not in source and nearest_names(source, DETECTORS):
+    if not path.exists() and not Path(source).suffix and nearest_names(source, DETECTORS):
         raise UnknownNameError("detector", source, DETECTORS)
     raise missing_weights(source)
 

@@ -47,7 +47,7 @@ class TrainConfig:
         suppress: read the one-to-many head and suppress overlaps, instead of the one-to-one head (YOLO26 has
             both).
         augment: how samples differ from images.
-        fit: the training loop; its `steps` are counted from `epochs`.
+        fit: the training loop; its `steps` are counted from `epochs`, at most a tenth of them warm up.
         validate_every: epochs between scores on validation images.
         validate_images: at most so many of them on the way; the end takes all.
     """
@@ -153,7 +153,8 @@ def train_detector(
     )
     pairs = found.splits["train"]
     each = math.ceil(len(pairs) / config.fit.batch_size)
-    loop = replace(config.fit, steps=each * config.epochs)
+    steps = each * config.epochs
+    loop = replace(config.fit, steps=steps, warmup_steps=min(config.fit.warmup_steps, steps // 10))
     pictures = Pictures([p for p, _ in pairs], config.image_size)
     batches = DetectionBatches(
         pictures,
