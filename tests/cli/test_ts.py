@@ -155,3 +155,45 @@ def test_explore(vla, swings, tmp_path):
     assert again["summary"]["points"] == 2
     wrong = vla(*command, "--set", 'sweeps=[{codec="bins"}]', "--out", tmp_path / "y")
     assert wrong.code == 2
+
+
+QUICK = ("--set", "fit.steps=5", "--set", "fit.batch_size=32", "--codebook-size", 8, "--levels", 2)
+
+
+def test_a_learnt_codec_with_its_options(vla, swings, tmp_path):
+    ran = vla(
+        "ts", "fit-vqvae", "--data", swings, "--out", tmp_path / "q", "--preset", "debug", *QUICK,
+        "--quantizer", "fsq", "--horizon", 5, "--hz", 20, "--series", "state", "--json",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert ran.document["summary"]["tokens_per_chunk"] == 2
+    from vla_ts import load_codec
+
+    codec = load_codec(tmp_path / "q")
+    assert (codec.action_horizon, codec.vocab_size, codec.spec.control_hz) == (5, 8, 20.0)
+    assert [d.name for d in codec.spec.dims] == ["x"]
+
+
+def test_one_learnt_codec_for_two_data_sets(vla, swings, tmp_path):
+    other = write(tmp_path / "other" / "1.0.0", [episode(i + 30) for i in range(4)])
+    out = tmp_path / "both"
+    ran = vla("ts", "fit-vqvae", "--data", swings, "--data", other, "--out", out, "--preset", "debug", *QUICK)
+    assert ran.code == 0, ran.err
+    assert "swings-2" in ran.out
+    mixture = tmp_path / "mix.toml"
+    mixture.write_text(f'[[dataset]]\nuri = "{swings}"\nweight = 3\n[[dataset]]\nuri = "{other}"\n')
+    weighted = ("ts", "fit-vqvae", "--mixture", mixture, "--out", tmp_path / "mixed", "--preset", "debug")
+    ran = vla(*weighted, *QUICK, "--json")
+    assert ran.code == 0, ran.err
+    assert list(ran.document["summary"]["embodiments"]) == ["swings", "swings-2"]
+    series, codes = tmp_path / "a.npy", tmp_path / "codes.jsonl"
+    np.save(series, episode(0).action)
+    coding = ("ts", "encode", tmp_path / "mixed", series, "--out", codes, "--embodiment")
+    assert vla(*coding, "swings-2").code == 0
+    unknown = vla(*coding, "swing")
+    assert unknown.code != 0
+    assert "unknown embodiment" in unknown.err
+    assert "swings" in unknown.err
+    none = vla("ts", "fit-vqvae", "--out", tmp_path / "none")
+    assert none.code != 0
+    assert "--mixture" in none.err

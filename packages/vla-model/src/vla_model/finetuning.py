@@ -156,9 +156,7 @@ def _open_codec(config: FinetuneConfig, codec_dir: Path | None, source: EpisodeS
         )
     from vla_ts import load_codec
 
-    codec = load_codec(codec_dir)
-    codec.spec.require_same(source.robot.action, where=f"codec {codec_dir} and data {source.name}")
-    return codec
+    return load_codec(codec_dir, source.robot.action, where=f"codec {codec_dir} and data {source.name}")
 
 
 def _input_spec(source: EpisodeSource, config: FinetuneConfig, horizon: int) -> InputSpec:

@@ -49,7 +49,7 @@ class ChunkTable:
 class ChunkBatches:
     """Batch number → normalised chunks of all embodiments, `who` they are of; a pure function of the step.
 
-    Every chunk is drawn equally often, so a data set counts by its size.
+    Every chunk is drawn equally often, so a data set counts by its size, unless `config.shares` says more.
     """
 
     def __init__(
@@ -67,8 +67,13 @@ class ChunkBatches:
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.config.fit.seed, step))
-        places = rng.integers(0, self.ends[-1], self.config.fit.batch_size if step else self.first)
-        return self._at(places)
+        count = self.config.fit.batch_size if step else self.first
+        if not self.config.shares:
+            return self._at(rng.integers(0, self.ends[-1], count))
+        shares = np.array(self.config.shares)
+        sizes = np.array([len(t) for t in self.tables])
+        who = rng.choice(len(shares), count, p=shares / shares.sum())
+        return self._at((self.ends - sizes)[who] + (rng.random(count) * sizes[who]).astype(int))
 
     def spread(self) -> Tensor:
         """Different chunks of all embodiments, normalised [N, latent]: all, or as many as the first batch."""

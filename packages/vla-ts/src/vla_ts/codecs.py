@@ -15,6 +15,7 @@ from vla_data.errors import ConfigError
 from vla_data.files import read_json
 from vla_data.protocols import ActionCodec, OnProgress, no_progress
 from vla_data.registry import lookup
+from vla_data.types import ActionSpec
 from vla_ts.storage import CONFIG, codec_directory
 from vla_ts.trajectories import Trajectories
 
@@ -70,15 +71,42 @@ def fit_codec(
     return family.fit(trajectories, action_horizon, settings or default, on_progress)
 
 
-def load_codec(directory: Path) -> ActionCodec:
+def load_codec_of(directory: Path, embodiment: str | None) -> ActionCodec:
+    """`load_codec`, of one of the robots that share the codec, by the name of its data set.
+
+    Raises:
+        UnknownNameError: it knows no such embodiment; a codec of one robot knows none.
+    """
+    codec = load_codec(directory)
+    if embodiment is None:
+        return codec
+    members = {name: name for name in getattr(codec, "embodiments", ())}
+    return codec.of_embodiment(lookup("embodiment", members, embodiment))  # type: ignore[attr-defined]
+
+
+def load_codec(directory: Path, spec: ActionSpec | None = None, where: str = "") -> ActionCodec:
     """The codec saved in `directory`, or in the run of a fit that `directory` is.
+
+    Args:
+        directory: of the codec or the run.
+        spec: of the robot it is for, `where` that is from; a codec of several robots then comes as that
+            robot's. None takes a codec as it was saved, that of several robots as the first one's.
 
     Raises:
         CheckpointError: there is no codec, or its files do not match its manifest.
         UnknownNameError: it is of a kind this version does not know.
+        SpecMismatchError: it was fitted to actions of another meaning than `spec`.
     """
     inner = codec_directory(directory)
-    return lookup("codec", CODECS, str(read_json(inner / CONFIG).get("codec"))).load(inner)
+    codec = lookup("codec", CODECS, str(read_json(inner / CONFIG).get("codec"))).load(inner)
+    if spec is None:
+        return codec
+    for name in getattr(codec, "embodiments", ()):
+        own = codec.of_embodiment(name)  # type: ignore[attr-defined]
+        if own.spec == spec:
+            return own
+    codec.spec.require_same(spec, where or str(directory))
+    return codec
 
 
 def _uniform_settings() -> Any:

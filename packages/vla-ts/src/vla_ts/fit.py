@@ -36,6 +36,7 @@ class FitVqvaeConfig:
         prefix_share: share of the training chunks whose decoder is given only their first codes, any number
             of them, so that prefixes decode well too.
         padded: learn also from chunks that reach past the end of an episode, as policies do.
+        shares: of the training chunks that each source gives, where there are several; empty: by their size.
         series: which series of the episodes.
         hz: bring them to this rate; None keeps theirs.
         holdout: share of the episodes kept for measuring.
@@ -56,6 +57,7 @@ class FitVqvaeConfig:
     codebook_decay: float = 0.99
     prefix_share: float = 0.0
     padded: bool = True
+    shares: tuple[float, ...] = ()
     series: Literal["action", "state"] = "action"
     hz: float | None = None
     holdout: float = 0.1
@@ -89,6 +91,33 @@ def _learnt_encoder() -> FitVqvaeConfig:
     return replace(_default(), encoder_hidden=(256, 256))
 
 
+def _fine() -> FitVqvaeConfig:
+    """Few codes of many: the least error for its codes where there are ten thousand chunks to learn from."""
+    return replace(_default(), codebook_size=2048, prefix_share=0.25)
+
+
+def _convolutional() -> FitVqvaeConfig:
+    return replace(
+        _default(), encoder="conv", decoder="conv", encoder_hidden=(64, 64), decoder_hidden=(64, 64)
+    )
+
+
+def _transformer() -> FitVqvaeConfig:
+    return replace(
+        _default(),
+        encoder="transformer",
+        decoder="transformer",
+        encoder_hidden=(64, 64),
+        decoder_hidden=(64, 64),
+    )
+
+
+def _few() -> FitVqvaeConfig:
+    """For some dozens of chunks: nothing is learnt but the scales of a grid over shrunk principal axes."""
+    config = replace(_default(), quantizer="fsq", codebook_size=2048, decoder_hidden=(), padded=False)
+    return replace(config, fit=replace(config.fit, steps=200, warmup_steps=10))
+
+
 def _debug() -> FitVqvaeConfig:
     config = _default()
     short = replace(config.fit, steps=120, batch_size=256, warmup_steps=10, checkpoint_every=60, log_every=10)
@@ -98,6 +127,10 @@ def _debug() -> FitVqvaeConfig:
 PRESETS: dict[str, Callable[[], FitVqvaeConfig]] = {
     "default": _default,
     "learnt-encoder": _learnt_encoder,
+    "convolutional": _convolutional,
+    "transformer": _transformer,
+    "fine": _fine,
+    "few": _few,
     "debug": _debug,
 }
 

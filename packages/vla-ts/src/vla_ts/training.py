@@ -128,10 +128,11 @@ def train_vqvae(
     Data sets of several robots give one codec that serves them all; it comes as that of the first.
 
     Raises:
-        ConfigError: control rates differ, two data sets have one name, or the settings contradict each other.
+        ConfigError: control rates differ, two data sets have one name, or the settings contradict each other
+            or the data.
     """
     members = [data] if isinstance(data, Trajectories) else list(data)
-    _require_one_clock(members)
+    _require_agreement(members, config)
     layout = DimLayout.of([m.spec for m in members]) if len(members) > 1 else None
     embodiments = [Embodiment(m.spec, m.stats()) for m in members]
     width = layout.width if layout else members[0].spec.dim
@@ -163,10 +164,17 @@ def _shape(config: FitVqvaeConfig, width: int) -> NetworkShape:
     )
 
 
-def _require_one_clock(members: Sequence[Trajectories]) -> None:
+def _require_agreement(members: Sequence[Trajectories], config: FitVqvaeConfig) -> None:
     rates = {m.name: m.spec.control_hz for m in members}
     if len(rates) < len(members):
         raise ConfigError("two data sets of one name", where="--data", got=", ".join(m.name for m in members))
+    if config.shares and len(config.shares) != len(members):
+        raise ConfigError(
+            "a share is needed for every data set, or none",
+            where="shares",
+            expected=str(len(members)),
+            got=str(len(config.shares)),
+        )
     if len(set(rates.values())) > 1:
         raise ConfigError(
             "data sets of different control rates",

@@ -142,14 +142,6 @@ class VqVaeCodec:
         own = lookup("embodiment", mixture.members if mixture else {}, name)
         return VqVaeCodec(self._network, self._shape, own.spec, own.stats, self._normalizer.mode, mixture)
 
-    def for_spec(self, spec: ActionSpec, where: str) -> VqVaeCodec:
-        """This codec for the robot whose actions mean that. Raises SpecMismatchError when it knows none."""
-        for name, own in self._mixture.members.items() if self._mixture else ():
-            if own.spec == spec:
-                return self.of_embodiment(name)
-        self.require_spec(spec, where)
-        return self
-
     def require_spec(self, spec: ActionSpec, where: str) -> None:
         """Raise SpecMismatchError unless `spec` means what this codec's actions mean."""
         self._spec.require_same(spec, where)

@@ -45,17 +45,28 @@ def train_codec(
         ).split(config.holdout, config.fit.seed)
         for source in sources
     ]
+    pairs = _distinct(pairs)
     codec, result = train_vqvae([learnt for learnt, _ in pairs], config, out, on_progress)
     codec.save(out / SUBDIRECTORY)
     described = [_measured(codec, learnt, held, config, result) for learnt, held in pairs]
-    summary = described[0][0]
-    if len(pairs) > 1:
-        summary |= {
-            "embodiments": {learnt.name: s for (learnt, _), (s, _) in zip(pairs, described, strict=True)}
+    summary = dict(described[0][0])
+    if codec.embodiments:
+        summary["embodiments"] = {
+            name: own for name, (own, _) in zip(codec.embodiments, described, strict=True)
         }
     if skip_corrupt:
-        summary |= {"skipped_episodes": len(skipped)}
+        summary["skipped_episodes"] = len(skipped)
     return summary, [section for _, sections in described for section in sections]
+
+
+def _distinct(pairs: list[tuple[Trajectories, Trajectories]]) -> list[tuple[Trajectories, Trajectories]]:
+    """Data sets of one name by number: metaworld, metaworld-2."""
+    names = [learnt.name for learnt, _ in pairs]
+    before = [names[:i].count(name) for i, name in enumerate(names)]
+    return [
+        (learnt, held) if not n else (replace(learnt, name=f"{learnt.name}-{n + 1}"), held)
+        for n, (learnt, held) in zip(before, pairs, strict=True)
+    ]
 
 
 def _measured(

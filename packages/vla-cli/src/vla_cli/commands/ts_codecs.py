@@ -29,6 +29,10 @@ SkipCorrupt = Annotated[
 CodecDirectory = Annotated[
     Path, typer.Argument(metavar="CODEC", help="Directory of a codec, or of the run that fitted it.")
 ]
+Embodiment = Annotated[
+    str | None,
+    typer.Option("--embodiment", metavar="NAME", help="Of a codec of several robots: which; default: first."),
+]
 OutFile = Annotated[
     Path | None,
     typer.Option("--out", metavar="FILE", help="Write here, as its ending says; default: standard output."),
@@ -100,13 +104,14 @@ def encode(
     series: Series = "action",
     hz: Hz = None,
     skip_corrupt: SkipCorrupt = False,
+    embodiment: Embodiment = None,
     as_json: o.AsJson = False,
 ) -> None:
     """Turn series, chunks or the episodes of a data set into codes."""
-    from vla_ts import load_codec
+    from vla_ts.codecs import load_codec_of
     from vla_ts.exchange import cut, encode_pieces
 
-    known = load_codec(codec)
+    known = load_codec_of(codec, embodiment)
     options = {"split": split, "series": series, "hz": hz, "skip_corrupt": skip_corrupt}
     pieces = encode_pieces(known, cut(_series(source, known, options), known.action_horizon, stride))
     _give(pieces, "codes", out, _layout(layout, out, ("jsonl", "npy")), known, as_json)
@@ -123,14 +128,15 @@ def decode(
         typer.Option("--format", help="Of the series; default: jsonl. csv needs --join."),
     ] = None,
     join: Annotated[bool, typer.Option("--join", help="Put chunks together to whole series again.")] = False,
+    embodiment: Embodiment = None,
     as_json: o.AsJson = False,
 ) -> None:
     """Turn codes back into chunks or series."""
-    from vla_ts import load_codec
+    from vla_ts.codecs import load_codec_of
     from vla_ts.exchange import decode_pieces, pieces_of_series
     from vla_ts.parsing import parse_codes
 
-    known = load_codec(codec)
+    known = load_codec_of(codec, embodiment)
     pieces = decode_pieces(known, parse_codes(_content(source), source))
     if join:
         pieces = pieces_of_series(pieces)

@@ -85,8 +85,7 @@ def load_compact(directory: Path, device: str = "cpu") -> CompactPolicy:
 def _load_codec(directory: Path, record: PolicyRecord, shapes: CompactShapes) -> ActionCodec:
     from vla_ts import load_codec
 
-    codec = load_codec(directory / CODEC)
-    codec.spec.require_same(record.input_spec.robot.action, where=f"codec of {directory}")
+    codec = load_codec(directory / CODEC, record.input_spec.robot.action, where=f"codec of {directory}")
     expected = (shapes.levels, shapes.codebook_size, shapes.action_horizon)
     got = (codec.tokens_per_chunk, codec.vocab_size, codec.action_horizon)
     if expected != got:

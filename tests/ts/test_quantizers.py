@@ -1,0 +1,205 @@
+"""Quantisers in training: what they say, what they hand over, and what a codec makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise, product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.ts.series import reaching
+
+from vla_data.errors import ConfigError
+from vla_data.protocols import no_progress
+from vla_ts.fit import PRESETS, FitVqvaeConfig
+from vla_ts.networks import ChunkNetwork, NetworkShape
+from vla_ts.quantizers import ERROR, POINTS, REACH, GridQuantizer, ResidualQuantizer, allocate, make_quantizer
+from vla_ts.training import train_vqvae
+
+SHAPE = NetworkShape(6, 2, levels=3, codebook_size=64)
+
+
+def latents(count: int = 4000, seed: int = 0) -> torch.Tensor:
+    """Correlated, of very different spread along their axes."""
+    mixing = np.random.default_rng(99).normal(size=(12, 12)) * np.geomspace(3, 0.05, 12)[:, None]
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy((rng.normal(size=(count, 12)) @ mixing + 0.3).astype(np.float32))
+
+
+def config(**changes: object) -> FitVqvaeConfig:
+    base = PRESETS["debug"]()
+    fit = replace(base.fit, steps=30, batch_size=128, device="cpu", threads=1)
+    settings = {"codebook_size": 64, "decoder_hidden": (16,), "action_horizon": 8, "fit": fit, **changes}
+    return replace(base, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("signs", [False, True])
+def test_the_nearest_code_is_the_one_that_rounding_gives(signs: bool):
+    """What training saw of each level is what the network says with the codebooks it was handed."""
+    quantizer = GridQuantizer(latents(), SHAPE, signs)
+    network = ChunkNetwork(SHAPE)
+    network.codebooks.copy_(quantizer.codebooks())
+    z = latents(500, seed=1)
+    parts, commitment = quantizer(z)
+    codes = network.encode(z)
+    assert commitment == 0
+    for level in range(3):
+        torch.testing.assert_close(network.codebooks[level, codes[:, level]], parts[level], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("signs", [False, True])
+def test_every_level_leaves_less_over_also_of_data_it_did_not_see(signs: bool):
+    quantizer = GridQuantizer(latents(), SHAPE, signs)
+    z = latents(2000, seed=2)
+    left = [float((z - z.mean(0)).square().sum(1).mean())]
+    left += [float((z - p).square().sum(1).mean()) for p in quantizer(z)[0].detach().cumsum(0)]
+    assert all(after < 0.7 * before for before, after in pairwise(left))
+
+
+def test_gradients_reach_latents_and_scales():
+    quantizer = GridQuantizer(latents(), SHAPE, signs=False)
+    z = latents(50, seed=3).requires_grad_()
+    (quantizer(z)[0].sum(0) - 1).square().mean().backward()
+    assert z.grad is not None
+    assert z.grad.abs().max() > 0
+    assert all(scale.grad.abs().max() > 0 for scale in quantizer.scales)
+
+
+def test_few_latents_do_not_invent_correlations():
+    """Of 12 latents of white noise, principal axes would claim most of the variance for a few."""
+    rng = np.random.default_rng(0)
+    few = torch.from_numpy(rng.normal(size=(12, 12)).astype(np.float32))
+    many = torch.from_numpy(rng.normal(size=(3000, 12)).astype(np.float32))
+    # The same ones over and over look like many: nothing is leant on then.
+    wary, trusting = (GridQuantizer(z, SHAPE, signs=False) for z in (few, few.repeat(400, 1)))
+    errors = [float((many - q(many)[0].sum(0)).square().mean().detach()) for q in (wary, trusting)]
+    assert errors[0] < 0.95 * errors[1]
+
+
+@given(
+    st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=8).map(np.array),
+    st.integers(2, 4096),
+)
+def test_points_never_exceed_the_codebook_and_spread_as_variance_does(variances: np.ndarray, size: int):
+    counts = allocate(variances, size)
+    assert np.prod(counts.astype(float)) <= size
+    assert counts.max() > 1
+    order = np.argsort(-variances, kind="stable")
+    assert counts[order[0]] == counts.max()
+
+
+def test_points_are_about_as_well_spread_as_by_trying_all():
+    variances = np.array([4.0, 1.0, 0.3])
+    error = dict(zip(POINTS.tolist(), ERROR, strict=True))
+
+    def left(counts: tuple[int, ...]) -> float:
+        return sum(v * error[c] for v, c in zip(variances, counts, strict=True))
+
+    best = min(left(c) for c in product(POINTS.tolist(), repeat=3) if np.prod(c) <= 64)
+    assert left(tuple(allocate(variances, 64).tolist())) <= 1.15 * best
+
+
+def test_the_table_of_uniform_quantisers_is_that_of_a_normal_variable():
+    x = np.random.default_rng(0).normal(size=200_000)
+    for points, reach, error in zip(POINTS[1:], REACH[1:], ERROR[1:], strict=True):
+        step = 2 * reach / (points - 1)
+        rounded = (np.rint((x.clip(-reach, reach) + reach) / step) * step) - reach
+        assert np.square(x - rounded).mean() == pytest.approx(error, rel=0.03)
+
+
+@pytest.mark.parametrize(("kind", "levels"), [("vq", 1), ("residual_vq", 2), ("fsq", 2), ("lfq", 2)])
+def test_each_quantiser_makes_a_codec_of_unseen_motion(kind: str, levels: int, tmp_path: Path):
+    codec, result = train_vqvae(reaching(), config(quantizer=kind, levels=levels), tmp_path, no_progress)
+    chunks = reaching(4, first=90).chunks(8)
+    error = np.square((codec.decode(codec.encode(chunks)) - chunks) / np.array(codec.norm_stats.std)).mean()
+    assert error < 0.45
+    assert {"error", "rmse_m"} <= result.history.keys()
+    assert (codec.tokens_per_chunk, codec.vocab_size) == (levels, 64)
+    random = np.random.default_rng(0).integers(0, 64, (300, levels))
+    decoded = codec.decode(random)
+    assert np.isfinite(decoded).all()
+    assert (abs(decoded) <= 1).all()
+
+
+@pytest.mark.parametrize("kind", ["fsq", "lfq"])
+def test_an_encoder_learns_through_a_grid(kind: str, tmp_path: Path):
+    settings = {"quantizer": kind, "encoder_hidden": (16,), "levels": 2}
+    codec, _ = train_vqvae(reaching(), config(**settings), tmp_path, no_progress)
+    added = codec._network.encoder.added
+    assert added is not None
+    assert all(p.abs().max() > 0 for p in added.parameters())  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kind", ["conv", "transformer"])
+def test_coders_along_time_add_to_the_identity(kind: str, tmp_path: Path):
+    settings = {"encoder": kind, "decoder": kind, "encoder_hidden": (16, 16), "decoder_hidden": (16, 16)}
+    codec, _ = train_vqvae(reaching(), config(**settings), tmp_path, no_progress)
+    for coder in (codec._network.encoder, codec._network.decoder):
+        assert all(p.abs().max() > 0 for p in coder.parameters())
+    codec.save(tmp_path / "codec")
+    again = type(codec).load(tmp_path / "codec")
+    chunks = reaching(2, first=50).chunks(8)
+    np.testing.assert_array_equal(again.encode(chunks), codec.encode(chunks))
+
+
+def test_prefixes_decode_better_when_they_were_trained(tmp_path: Path):
+    chunks = reaching(6, first=70).chunks(8)
+    errors = []
+    for share in (0.0, 0.5):
+        settings = config(prefix_share=share, decoder_hidden=(64,), codebook_size=16)
+        settings = replace(settings, fit=replace(settings.fit, steps=200))
+        codec, _ = train_vqvae(reaching(), settings, tmp_path / str(share), no_progress)
+        errors.append(np.square(codec.decode(codec.encode(chunks)[:, :1]) - chunks).mean())
+    assert errors[1] < errors[0]
+
+
+def test_without_encoder_and_decoder_there_is_still_a_codec(tmp_path: Path):
+    codec, _ = train_vqvae(reaching(), config(decoder_hidden=()), tmp_path, no_progress)
+    chunks = reaching(2, first=50).chunks(8)
+    assert np.square(codec.decode(codec.encode(chunks)) - chunks).mean() < 0.1
+
+
+def test_interrupted_a_grid_goes_on_to_the_same_codec(tmp_path: Path):
+    settings = config(quantizer="fsq", encoder_hidden=(8,))
+    settings = replace(settings, fit=replace(settings.fit, checkpoint_every=10, log_every=5))
+
+    def stop(progress) -> None:
+        if progress.stage == "fit-vqvae" and progress.done >= 20:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train_vqvae(reaching(), settings, tmp_path / "a", stop)
+    for name in ("a", "b"):
+        train_vqvae(reaching(), settings, tmp_path / name, no_progress)[0].save(tmp_path / name / "codec")
+    weights = [(tmp_path / n / "codec" / "codec.safetensors").read_bytes() for n in "ab"]
+    assert weights[0] == weights[1]
+
+
+def test_rarely_used_codes_are_averaged_over_as_many_chunks():
+    few, many = (ResidualQuantizer(12, 1, size, batch_size=64, decay=0.9) for size in (16, 256))
+    decays = [getattr(q.layers.layers[0]._codebook, "decay") for q in (few, many)]  # noqa: B009
+    assert decays == pytest.approx([0.9, 1 - 0.1 / 16])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"quantizer": "vq", "levels": 2}, "one level"),
+        ({"quantizer": "lfq", "codebook_size": 48}, "power of two"),
+        ({"quantizer": "lfq", "codebook_size": 2**13}, "power of two"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(changes: dict, said: str):
+    settings = config(**changes)
+    shape = replace(SHAPE, levels=settings.levels, codebook_size=settings.codebook_size)
+    with pytest.raises(ConfigError, match=said):
+        make_quantizer(settings, shape, latents(100))
+
+
+def test_blocks_of_a_transformer_have_one_width():
+    with pytest.raises(ConfigError, match="one width"):
+        NetworkShape(6, 2, 3, 64, encoder_hidden=(8, 16), encoder="transformer")
