@@ -76,9 +76,8 @@ class TrainDepthConfig:
     """How a depth network is trained.
 
     Args:
-        network: sizes of the compact network; unused when `weights` names a Depth Anything.
-        weights: go on from these: a trained depth network of ours, or a directory of Depth Anything
-            weights (which are then taught metres, whatever they knew).
+        network: sizes of the compact network; unused with `weights`.
+        weights: go on from these: a depth network that `train_depth` made.
         height, width: pixels trained at; frames are cut to that aspect, then resized.
         cameras: train and measure on these; empty stands for all with depth.
         unseen: never trained on, only measured: a camera that is new to the network.
