@@ -57,7 +57,8 @@ def colour_stats(counts: np.ndarray, frames: int) -> Stats:
     """Of the colours counted, each [3, 1, 1] in [0, 1]."""
     levels, total = np.arange(LEVELS) / (LEVELS - 1), counts.sum(1)
     mean = counts @ levels / total
-    spread = np.sqrt(np.maximum(counts @ levels**2 / total - mean**2, 0))
+    around = np.square(levels - mean[:, None])  # E[x²] − E[x]² would lose what a plain picture has of it
+    spread = np.sqrt((counts * around).sum(1) / total)
     present = counts > 0
     found = {"min": levels[present.argmax(1)], "max": levels[LEVELS - 1 - present[:, ::-1].argmax(1)]}
     found |= {"mean": mean, "std": spread}
