@@ -65,6 +65,7 @@ def test_what_nobody_foresaw_is_not_swallowed(storage: Storage, tmp_path: Path):
         if progress.total and progress.done > 0:
             raise RuntimeError("the callback is broken")
 
+    storage.rate = 200_000  # slow enough that progress is told of while files are under way
     with pytest.raises(RuntimeError, match="is broken"):
         download([f"{NAME}/1.0.0"], config(tmp_path), broken)
     assert not (tmp_path / NAME / "1.0.0" / "features.json").exists()
