@@ -43,6 +43,20 @@ SWEEPS = (
     ),
     Sweep("spline", {"coefficients": (2, 3, 4, 6, 8, 12), "bins": (8, 16, 32, 64, 256)}),
 )
+# The learnt codec: codebooks where there are many chunks to learn them from; where there are forty, a grid
+# over shrunk principal axes.
+GRID = {"quantizer": "fsq", "codebook_size": LARGEST_VOCABULARY, "decoder_hidden": (), "padded": False}
+BOOKS = {
+    "codebook_size": LARGEST_VOCABULARY,
+    "decoder_hidden": (512, 512),
+    "padded": False,
+    "rescale": 0.25,
+    "fit.weight_decay": 1e-2,
+}
+SHORT = {"fit.warmup_steps": 10, "fit.threads": 1}
+SPEED = Sweep(LEARNT, {"levels": (3,)}, {**BOOKS, **SHORT, "fit.steps": 20})  # speed asks for no training
+ON_BRIDGE = Sweep(LEARNT, {"levels": (1, 2, 3, 4, 5, 6, 8)}, {**GRID, **SHORT, "fit.steps": 200})
+ON_METAWORLD = Sweep(LEARNT, {"levels": (1, 2, 3, 4)}, {**BOOKS, **SHORT, "fit.steps": 3000})
 QUICK = (Sweep(BINS, {"bins": (8, 64)}), Sweep(DCT, {"scale": (1.0, 4.0)}, {"vocab_size": 512}))
 FEWER_CODES, FEWER_THAN_BINS, OF_REFERENCE = 2.0, 10.0, 1.5
 VALUES_PER_SECOND, CHUNKS_PER_SECOND, LEARNT_PER_SECOND, ONE_MS = 1e6, 5_000, 10_000, 1.0
@@ -58,6 +72,7 @@ class Case:
     horizon: int
     folds: int
     errors: tuple[float, ...]
+    learnt: Sweep
 
 
 def main(smoke: bool) -> list[Check]:
@@ -66,7 +81,7 @@ def main(smoke: bool) -> list[Check]:
     checks, data = [], {}
     for case in cases:
         data[case.name] = case.read(smoke)
-        points = _measure(data[case.name], case, QUICK if smoke else SWEEPS)
+        points = _measure(data[case.name], case, QUICK if smoke else (*SWEEPS, case.learnt))
         _show(case, points)
         checks += _compare(case, points, smoke)
     fastest = cases[-1]
@@ -101,8 +116,8 @@ def _metaworld(smoke: bool) -> Trajectories:
 
 
 CASES = (
-    Case("bridge", _bridge, 4, 5, (0.2, 0.1, 0.03)),
-    Case("metaworld", _metaworld, 16, 1, (0.02, 0.005, 0.001)),
+    Case("bridge", _bridge, 8, 5, (0.4, 0.3, 0.15, 0.025), ON_BRIDGE),
+    Case("metaworld", _metaworld, 16, 1, (0.007, 0.003, 0.001), ON_METAWORLD),
 )
 
 
@@ -223,8 +238,8 @@ def _speeds(data: Trajectories, horizon: int) -> list[Check]:
         LEARNT: LEARNT_PER_SECOND,
     }
     checks = []
-    for kind in dict.fromkeys(s.codec for s in SWEEPS):
-        codec = fit_codec(kind, data, horizon)
+    for kind in dict.fromkeys(s.codec for s in (*SWEEPS, SPEED)):
+        codec = fit_codec(kind, data, horizon, combinations(SPEED)[0][1] if kind == LEARNT else None)
         codes = codec.encode(chunks[:1])  # the first call imports
         began = time.process_time()  # CPU seconds of every thread: a busy machine does not slow them
         codes = codec.encode(chunks)

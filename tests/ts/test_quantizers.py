@@ -15,6 +15,7 @@ from tests.ts.series import reaching
 
 from vla_data.errors import ConfigError
 from vla_data.protocols import no_progress
+from vla_ts.chunk_batches import rescaled
 from vla_ts.fit import PRESETS, FitVqvaeConfig
 from vla_ts.networks import ChunkNetwork, NetworkShape
 from vla_ts.quantizers import ERROR, POINTS, REACH, GridQuantizer, ResidualQuantizer, allocate, make_quantizer
@@ -203,3 +204,31 @@ def test_settings_that_contradict_each_other_are_refused(changes: dict, said: st
 def test_blocks_of_a_transformer_have_one_width():
     with pytest.raises(ConfigError, match="one width"):
         NetworkShape(6, 2, 3, 64, encoder_hidden=(8, 16), encoder="transformer")
+
+
+def test_rescaled_chunks_stay_within_limits_and_leave_grippers_alone():
+    data = reaching(3)
+    chunks = data.chunks(8)
+    larger = rescaled(chunks, data.spec, 0.5, np.random.default_rng(0))
+    assert (larger >= data.spec.low).all()
+    assert (larger <= data.spec.high).all()
+    np.testing.assert_array_equal(larger[..., 3], chunks[..., 3])
+    touched = (larger[..., :3] != chunks[..., :3]).any((1, 2))
+    assert 0.35 < touched.mean() < 0.65
+    still = abs(chunks[..., :3]) < 0.3  # far from the limits: a factor for a whole dimension of a chunk
+    for before, after, free in zip(chunks, larger, still, strict=True):
+        for d in range(3):
+            ratio = after[free[:, d], d] / before[free[:, d], d]
+            np.testing.assert_allclose(
+                ratio[abs(after[free[:, d], d]) < 0.99], ratio[:1].mean() if len(ratio) else 1, rtol=1e-4
+            )
+
+
+def test_rescaling_helps_large_codebooks_with_motion_they_have_not_seen(tmp_path: Path):
+    chunks = reaching(20, first=300).chunks(8)
+    errors = []
+    for rescale in (0.0, 0.25):
+        settings = config(codebook_size=512, levels=2, decoder_hidden=(), rescale=rescale)
+        codec, _ = train_vqvae(reaching(10), settings, tmp_path / str(rescale), no_progress)
+        errors.append(np.square(codec.decode(codec.encode(chunks)) - chunks).mean())
+    assert errors[1] < errors[0]

@@ -35,6 +35,8 @@ class FitVqvaeConfig:
         codebook_decay: of the moving averages that are the codebooks.
         prefix_share: share of the training chunks whose decoder is given only their first codes, any number
             of them, so that prefixes decode well too.
+        rescale: half of the training chunks are made larger or smaller, each dimension by a log-normal factor
+            of this deviation; 0 leaves them. Keeps large codebooks from knowing their chunks by heart.
         padded: learn also from chunks that reach past the end of an episode, as policies do.
         shares: of the training chunks that each source gives, where there are several; empty: by their size.
         series: which series of the episodes.
@@ -56,6 +58,7 @@ class FitVqvaeConfig:
     commitment: float = 0.25
     codebook_decay: float = 0.99
     prefix_share: float = 0.0
+    rescale: float = 0.0
     padded: bool = True
     shares: tuple[float, ...] = ()
     series: Literal["action", "state"] = "action"
@@ -66,11 +69,13 @@ class FitVqvaeConfig:
 
     def __post_init__(self) -> None:
         shares = 0 <= self.holdout < 1 and 0 <= self.codebook_decay < 1 and 0 <= self.prefix_share <= 1
-        if not (shares and self.commitment >= 0):
+        if not (shares and self.commitment >= 0 and self.rescale >= 0):
             raise ConfigError(
                 "a codec setting is out of range",
-                expected="holdout and codebook_decay in [0, 1), prefix_share in [0, 1], commitment ≥ 0",
-                got=f"{self.holdout}, {self.codebook_decay}, {self.prefix_share}, {self.commitment}",
+                expected="holdout and codebook_decay in [0, 1), prefix_share in [0, 1]; "
+                "commitment and rescale at least 0",
+                got=f"{self.holdout}, {self.codebook_decay}, {self.prefix_share}; "
+                f"{self.commitment} and {self.rescale}",
             )
 
 
@@ -93,7 +98,8 @@ def _learnt_encoder() -> FitVqvaeConfig:
 
 def _fine() -> FitVqvaeConfig:
     """Few codes of many: the least error for its codes where there are ten thousand chunks to learn from."""
-    return replace(_default(), codebook_size=2048, prefix_share=0.25)
+    config = replace(_default(), codebook_size=2048, decoder_hidden=(512, 512), rescale=0.25)
+    return replace(config, fit=replace(config.fit, steps=3000, weight_decay=1e-2))
 
 
 def _convolutional() -> FitVqvaeConfig:
