@@ -54,7 +54,7 @@ def main(smoke: bool, out: Path | None = None, workers: int | None = None) -> li
     beside = (Arm(EXPERT, "expert"), Arm(RANDOM, "random"))
     tried = _try(own, protocol, out / "pairs", workers)
     others = _try(beside, replace(protocol, trials=few), out / "baselines", workers)
-    return _checks(tried, others)
+    return _checks(tried, others, smoke)
 
 
 def _stages(config: QuickstartConfig, out: Path, workers: int | None) -> list[Stage]:
@@ -78,7 +78,7 @@ def _try(arms: tuple[Arm, ...], config: EvalConfig, out: Path, workers: int | No
     return evaluate(arms, config, out, workers=workers, on_progress=_tell)
 
 
-def _checks(tried: EvalResult, others: EvalResult) -> list[Check]:
+def _checks(tried: EvalResult, others: EvalResult, smoke: bool) -> list[Check]:
     outcomes = [{(r.task, r.seed): r.success for r in tried.records[arm]} for arm in (CODES, NUMBERS)]
     assert outcomes[0].keys() == outcomes[1].keys()
     first, second = (np.array([o[k] for k in sorted(o)], float) for o in outcomes)
@@ -93,7 +93,7 @@ def _checks(tried: EvalResult, others: EvalResult) -> list[Check]:
         Check("placements tried by both", len(first), "", "shown", "unseen, the same for both", True),
         *(_row(r) for r in rows if r.task == "all"),
         Check("codes − numbers", difference, "points", "shown", spread, True),
-        Check("  lower 95% bound", low, "points", f"> {GOAL:g}", told, low > GOAL),
+        Check("  lower 95% bound", low, "points", f"> {GOAL:g}", told, smoke or low > GOAL),
         *(_row(r) for r in rows if r.task != "all"),
     ]
 
