@@ -22,12 +22,17 @@ DEFAULT_RATE = 30.0  # where nobody says
 
 @dataclass(frozen=True, eq=False)
 class SourceFrame:
-    """`index` from 1, `time` in seconds, the picture, and detections where the source has them."""
+    """`index` from 1, `time` in seconds, the picture, and detections where the source has them.
+
+    `pose` is 4×4 camera → world where it is known, `depth` that of a sensor or simulator, metres.
+    """
 
     index: int
     time: float
     image: Frame | None = None
     detections: Detections | None = None
+    pose: np.ndarray | None = None
+    depth: np.ndarray | None = None
 
 
 @runtime_checkable
