@@ -17,8 +17,9 @@ from vla_data.errors import ConfigError
 from vla_data.protocols import no_progress
 from vla_ts.chunk_batches import rescaled
 from vla_ts.fit import PRESETS, FitVqvaeConfig
+from vla_ts.grids import ERROR, POINTS, REACH, GridPlan, allocate, best_factor, spread
 from vla_ts.networks import ChunkNetwork, NetworkShape
-from vla_ts.quantizers import ERROR, POINTS, REACH, GridQuantizer, ResidualQuantizer, allocate, make_quantizer
+from vla_ts.quantizers import GridQuantizer, ResidualQuantizer, make_quantizer, switch_patterns
 from vla_ts.training import train_vqvae
 
 SHAPE = NetworkShape(6, 2, levels=3, codebook_size=64)
@@ -102,6 +103,93 @@ def test_points_are_about_as_well_spread_as_by_trying_all():
 
     best = min(left(c) for c in product(POINTS.tolist(), repeat=3) if np.prod(c) <= 64)
     assert left(tuple(allocate(variances, 64).tolist())) <= 1.15 * best
+
+
+@given(
+    st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=12).map(np.array),
+    st.lists(st.sampled_from([2.0, 16.0, 128.0, 2048.0]), min_size=1, max_size=5),
+)
+def test_no_level_exceeds_its_room_and_every_level_says_something(variances: np.ndarray, rooms: list[float]):
+    levels = spread(variances, rooms)
+    assert len(levels) == len(rooms)
+    for counts, room in zip(levels, rooms, strict=True):
+        assert 1 < np.prod(counts.astype(float)) <= room + 1e-6
+    left, greedy = variances.copy(), variances.copy()
+    for counts, room in zip(levels, rooms, strict=True):
+        left *= np.interp(counts, POINTS, ERROR)
+        greedy *= np.interp(allocate(greedy, room), POINTS, ERROR)
+    assert left.sum() <= greedy.sum() * (1 + 1e-9)
+
+
+def test_points_shared_out_together_leave_less_than_level_by_level():
+    """One level after the other, the first one cuts its axes coarsely and the second cuts them again."""
+    variances = np.geomspace(3, 0.02, 24)
+    together, greedy = variances.copy(), variances.copy()
+    for counts in spread(variances, [2048.0] * 4):
+        together *= np.interp(counts, POINTS, ERROR)
+    for _ in range(4):
+        greedy *= np.interp(allocate(greedy, 2048), POINTS, ERROR)
+    assert together.sum() < 0.95 * greedy.sum()
+
+
+def test_of_many_normal_latents_points_reach_as_the_table_says():
+    x = np.random.default_rng(0).normal(size=(4000, 6)) * np.geomspace(2, 0.5, 6)
+    factor = best_factor(x, lambda some: GridPlan.of(some, 6, [256.0, 256.0]))
+    assert factor == pytest.approx(1, abs=0.11)
+
+
+def test_the_reach_of_few_latents_is_that_of_unseen_ones():
+    """Axes chosen by twenty latents fit those twenty; others lie further out."""
+    rng = np.random.default_rng(1)
+    mixing = rng.normal(size=(24, 24)) * np.geomspace(2, 0.1, 24)[:, None]
+    few, unseen = rng.normal(size=(20, 24)) @ mixing, rng.normal(size=(2000, 24)) @ mixing
+    plan = GridPlan.of(few, 6, [256.0] * 3)
+    axes_own = np.sqrt(np.square((few - few.mean(0)) @ plan.axes).mean(0))
+    ratio = plan.reaches[0][plan.counts[0] > 1] / axes_own[plan.counts[0] > 1]
+    usual = np.interp(plan.counts[0][plan.counts[0] > 1], POINTS, REACH)
+    narrow = replace(plan, reaches=tuple(r / (ratio / usual).mean() for r in plan.reaches))
+    assert plan.left_over(unseen) < narrow.left_over(unseen)
+
+
+def test_patterns_are_all_ways_to_switch_at_most_once():
+    patterns = switch_patterns(5)
+    assert len(np.unique(patterns, axis=0)) == len(patterns) == 10
+    assert (abs(np.diff(patterns, axis=1)).sum(1) <= 1).all()
+    assert set(np.unique(patterns)) == {0.0, 1.0}
+
+
+def switching(count: int, seed: int = 0) -> torch.Tensor:
+    """Chunks of 6 steps of 3 numbers: two vary, the last is a gripper at ±1 that switches once or never."""
+    rng = np.random.default_rng(seed)
+    chunks = rng.normal(size=(count, 6, 3)).cumsum(1)
+    chunks[:, :, 2] = 2 * switch_patterns(6)[rng.integers(0, 12, count)] - 1
+    return torch.from_numpy(chunks.reshape(count, -1).astype(np.float32))
+
+
+def test_a_gripper_that_only_switches_is_exact_after_the_first_code():
+    shape = NetworkShape(6, 3, levels=3, codebook_size=256)
+    quantizer = GridQuantizer(switching(60), shape, False, grippers=(2,))
+    network = ChunkNetwork(shape)
+    network.codebooks.copy_(quantizer.codebooks())
+    z = switching(400, seed=1)
+    first = network.decode(network.encode(z)[:, :1]).unflatten(1, (6, 3))
+    torch.testing.assert_close(first[..., 2], z.unflatten(1, (6, 3))[..., 2], atol=0.02, rtol=0)
+    plain = GridQuantizer(switching(60), shape, False)
+    errors = [float((q(z)[0].sum(0) - z).square().mean().detach()) for q in (quantizer, plain)]
+    assert errors[0] < 0.8 * errors[1]
+    torch.testing.assert_close(
+        network.codebooks[torch.arange(3), network.encode(z)].sum(1),
+        quantizer(z)[0].sum(0),
+        atol=1e-4,
+        rtol=0,
+    )
+
+
+def test_a_gripper_that_moves_freely_is_left_to_the_axes():
+    shape = NetworkShape(6, 3, levels=2, codebook_size=256)
+    free = torch.from_numpy(np.random.default_rng(0).normal(size=(60, 18)).astype(np.float32))
+    assert not len(GridQuantizer(free, shape, False, grippers=(2,)).patterns)
+    assert not len(GridQuantizer(switching(60), replace(shape, codebook_size=16), False, (2,)).patterns)
 
 
 def test_the_table_of_uniform_quantisers_is_that_of_a_normal_variable():
@@ -191,7 +279,7 @@ def test_rarely_used_codes_are_averaged_over_as_many_chunks():
     [
         ({"quantizer": "vq", "levels": 2}, "one level"),
         ({"quantizer": "lfq", "codebook_size": 48}, "power of two"),
-        ({"quantizer": "lfq", "codebook_size": 2**13}, "power of two"),
+        ({"quantizer": "lfq", "codebook_size": 2**13}, "more bits than there are axes"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(changes: dict, said: str):

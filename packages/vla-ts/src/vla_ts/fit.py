@@ -119,9 +119,12 @@ def _transformer() -> FitVqvaeConfig:
 
 
 def _few() -> FitVqvaeConfig:
-    """For some dozens of chunks: nothing is learnt but the scales of a grid over shrunk principal axes."""
+    """For some dozens of chunks: a grid over shrunk principal axes, laid by closed form and cross-validation.
+
+    Its scales are as good as left alone: 200 steps on forty chunks make unseen ones a fifth worse.
+    """
     config = replace(_default(), quantizer="fsq", codebook_size=2048, decoder_hidden=(), padded=False)
-    return replace(config, fit=replace(config.fit, steps=200, warmup_steps=10))
+    return replace(config, fit=replace(config.fit, steps=1, warmup_steps=0))
 
 
 def _debug() -> FitVqvaeConfig:

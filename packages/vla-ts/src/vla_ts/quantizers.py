@@ -3,8 +3,8 @@
 - `ResidualQuantizer`: learnt codebooks (VQ, residual VQ; Zeghidour et al. 2021, arXiv:2107.03312), moving
   averages that start as k-means centres; codes that are hardly used are replaced by latents of the batch
 - `GridQuantizer`: nothing learnt but a scale for each axis: a grid over principal axes of the latents (FSQ,
-  Mentzer et al. 2023, arXiv:2309.15505), or their signs (LFQ, Yu et al. 2023, arXiv:2310.05737). Every
-  level takes the axes with the most variance left, and as many points on each as pay most
+  Mentzer et al. 2023, arXiv:2309.15505), or their signs (LFQ, Yu et al. 2023, arXiv:2310.05737), laid as
+  `vla_ts.grids` says; a gripper that only switches takes a table of its switches instead
 
 Both end as codebooks [levels, codebook_size, latent] for `ChunkNetwork`. Levels are ordered: each says what
 the ones before it left over.
@@ -21,19 +21,12 @@ from torch import Tensor, nn
 
 from vla_data.errors import ConfigError
 from vla_ts.fit import FitVqvaeConfig
+from vla_ts.grids import GridPlan
 from vla_ts.networks import NetworkShape
-from vla_ts.transforms import dct_matrix
 
 DEAD_SHARE = 0.1  # a code used less than this share of the average is replaced
+SWITCHED = 0.05  # of a gripper's variance may remain where it is said to switch only
 CODES_PER_BATCH = 4  # uses of a code a batch from which on `decay` is as it was given
-
-# Of n equally spaced points with the least squared error for a normal variable (Max 1960, "Quantizing for
-# minimum distortion", table II): the outermost point, and the error. Beyond 16 points finer cells pay little.
-POINTS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16])
-REACH = np.array([0.0, 0.798, 1.224, 1.494, 1.686, 1.832, 1.948, 2.051, 2.208, 2.324, 2.424, 2.513])
-ERROR = np.array(
-    [1.0, 0.3634, 0.1902, 0.1188, 0.0822, 0.0607, 0.0469, 0.0374, 0.0257, 0.0188, 0.0144, 0.0115]
-)
 
 
 class Quantized(NamedTuple):
@@ -83,12 +76,17 @@ class ResidualQuantizer(nn.Module):
 
 
 class GridQuantizer(nn.Module):
-    """A grid over some axes of what is left, level by level.
+    """A grid over axes of the latents: each level takes axes of its own, those with the most variance first.
+
+    Where there are levels left when every axis has its points, they take what is left over once more. A
+    gripper that only switches is said by the first levels, one a level, as one of `switch_patterns`; the
+    axes are then those of what the patterns leave over.
 
     Args:
         latents: [N, D] that say where the axes lie and how far values spread along them.
-        shape: sizes of the network: levels are grids, one after the other, of `codebook_size` points at most.
+        shape: sizes of the network: levels are grids of `codebook_size` points at most.
         signs: two points an axis, `codebook_size` = 2^axes (LFQ); else as many as pay (FSQ).
+        grippers: columns of the chunks that may only switch; not used with `signs`.
 
     Raises:
         ConfigError: with `signs`, a codebook that is no power of two, or has more bits than there are axes.
@@ -97,44 +95,46 @@ class GridQuantizer(nn.Module):
     centre: Tensor
     axes: Tensor
 
-    def __init__(self, latents: Tensor, shape: NetworkShape, signs: bool) -> None:
+    def __init__(
+        self, latents: Tensor, shape: NetworkShape, signs: bool, grippers: tuple[int, ...] = ()
+    ) -> None:
         from vector_quantize_pytorch import FSQ, LFQ
 
         super().__init__()
-        levels, codebook_size = shape.levels, shape.codebook_size
-        bits = codebook_size.bit_length() - 1
-        if signs and not (2**bits == codebook_size and bits <= latents.shape[1]):
-            raise ConfigError(
-                "a quantiser of signs needs a power of two of codes, and an axis for every bit",
-                where="codebook_size",
-                expected=f"2, 4, 8 … {2 ** min(latents.shape[1], 20)}",
-                got=str(codebook_size),
-            )
-        self.codebook_size = codebook_size
-        variances, axes = _principal_axes(latents, shape.action_horizon)
-        self.register_buffer("centre", latents.mean(0))
-        self.register_buffer("axes", axes)
+        self.codebook_size = shape.codebook_size
+        self.patterns = nn.ModuleList() if signs else _switches(latents, shape, grippers)
+        for pattern in self.patterns:
+            latents = latents - pattern(latents)
+        rooms = [shape.codebook_size / self._patterns_of(level) for level in range(shape.levels)]
+        x, horizon = latents.double().numpy(), shape.action_horizon
+        bits = _bits(shape) if signs else 0
+        plan = GridPlan.of_signs(x, horizon, bits, shape.levels) if signs else GridPlan.of(x, horizon, rooms)
+        self.register_buffer("centre", torch.from_numpy(plan.centre).float())
+        self.register_buffer("axes", torch.from_numpy(plan.axes).float())
         self.grids, self.scales, self.chosen = nn.ModuleList(), nn.ParameterList(), []
-        for _ in range(levels):
-            counts = _signs(variances, bits) if signs else allocate(variances, codebook_size)
-            chosen = np.nonzero(counts > 1)[0]
-            points = counts[chosen]
-            reach = np.interp(points, POINTS, REACH) * np.sqrt(variances[chosen])
-            grid = LFQ(codebook_size=codebook_size) if signs else _fsq(FSQ, points)
+        for counts, reaches in zip(plan.counts, plan.reaches, strict=True):
+            chosen = np.flatnonzero(counts > 1)
+            grid = LFQ(codebook_size=shape.codebook_size) if signs else _fsq(FSQ, counts[chosen])
             self.grids.append(grid)
             self.chosen.append(torch.from_numpy(chosen))
-            self.scales.append(nn.Parameter(torch.from_numpy(np.log(reach)).float()))
-            variances[chosen] *= np.interp(points, POINTS, ERROR)
+            self.scales.append(nn.Parameter(torch.from_numpy(np.log(reaches[chosen])).float()))
+
+    def _patterns_of(self, level: int) -> int:
+        """Patterns of a gripper that a level says beside its grid."""
+        return len(self.patterns[level].table) if level < len(self.patterns) else 1  # type: ignore[arg-type]
 
     def forward(self, z_BD: Tensor) -> Quantized:
-        left_BD = (z_BD - self.centre) @ self.axes
+        switched = [z_BD.new_zeros(z_BD.shape) for _ in self.grids]
+        for level, pattern in enumerate(self.patterns):
+            switched[level] = pattern(z_BD)
+        left_BD = (z_BD - sum(switched) - self.centre) @ self.axes
         parts = []
-        for grid, scale, chosen in zip(self.grids, self.scales, self.chosen, strict=True):
+        for grid, scale, chosen, said_BD in zip(self.grids, self.scales, self.chosen, switched, strict=True):
             reach = scale.exp()
             point_BG = grid((left_BD[:, chosen] / reach)[:, None])[0][:, 0] * reach
-            said_BD = torch.zeros_like(left_BD).index_copy(1, chosen.to(left_BD.device), point_BG)
-            left_BD = left_BD - said_BD
-            parts.append(said_BD @ self.axes.T)
+            along_BD = torch.zeros_like(left_BD).index_copy(1, chosen.to(left_BD.device), point_BG)
+            left_BD = left_BD - along_BD
+            parts.append(said_BD + along_BD @ self.axes.T)
         parts[0] = parts[0] + self.centre
         return Quantized(torch.stack(parts), z_BD.new_zeros(()))
 
@@ -147,34 +147,72 @@ class GridQuantizer(nn.Module):
             assert isinstance(points, Tensor)
             book = (points * scale.exp()) @ self.axes[:, chosen].T
             book = book + self.centre if level == 0 else book
+            if level < len(self.patterns):
+                book = (self.patterns[level].latents()[:, None] + book).flatten(0, 1)  # type: ignore[operator]
             spare = book[:1].expand(self.codebook_size - len(book), -1)
             books.append(torch.cat([book, spare]))
         return torch.stack(books)
 
 
-def allocate(variances: Float64[np.ndarray, "axes"], size: int) -> np.ndarray:
-    """Points for each axis, 1 for none, their product at most `size`: the most error saved per bit, greedily.
+class SwitchPattern(nn.Module):
+    """What a gripper does in a chunk: it stays at one of two values, or switches once. [B, D] → [B, D].
 
-    Uses `POINTS` and `ERROR`; axes without variance get none.
+    Args:
+        size: width of a latent.
+        columns: where in it the gripper stands, step by step.
+        low, high: its two values.
     """
-    step = np.zeros(len(variances), int)
-    room = float(size)
-    while True:
-        after = np.minimum(step + 1, len(POINTS) - 1)
-        growth = POINTS[after] / POINTS[step]
-        saved = variances * (ERROR[step] - ERROR[after]) / np.log(np.where(growth > 1, growth, 2))
-        saved = np.where((growth > 1) & (growth <= room + 1e-9), saved, 0)
-        best = int(saved.argmax())
-        if saved[best] <= 0:
-            return POINTS[step]
-        room /= growth[best]
-        step[best] += 1
+
+    table: Tensor
+    columns: Tensor
+
+    def __init__(self, size: int, columns: np.ndarray, low: float, high: float) -> None:
+        super().__init__()
+        self.size = size
+        table = low + (high - low) * switch_patterns(len(columns))
+        self.register_buffer("table", torch.from_numpy(table).float())
+        self.register_buffer("columns", torch.from_numpy(columns))
+
+    def latents(self) -> Tensor:
+        """Every pattern as a latent, [patterns, D]; zero but for the gripper."""
+        return self.table.new_zeros((len(self.table), self.size)).index_copy(1, self.columns, self.table)
+
+    def forward(self, z_BD: Tensor) -> Tensor:
+        return self.latents()[torch.cdist(z_BD[:, self.columns].detach(), self.table).argmin(1)]
 
 
-def _signs(variances: np.ndarray, bits: int) -> np.ndarray:
-    counts = np.ones(len(variances), int)
-    counts[np.argsort(-variances, kind="stable")[:bits]] = 2
-    return counts
+def switch_patterns(steps: int) -> Float64[np.ndarray, "patterns steps"]:
+    """The 2 × `steps` ways to be 0 or 1 with at most one switch."""
+    before = np.arange(steps) < np.arange(steps)[:, None]
+    return np.concatenate([before, ~before]).astype(np.float64)
+
+
+def _switches(latents: Tensor, shape: NetworkShape, grippers: tuple[int, ...]) -> nn.ModuleList:
+    """Patterns for the grippers that do nothing but switch, one a level, where they leave room for a grid."""
+    found = nn.ModuleList()
+    fits = 4 * shape.action_horizon <= shape.codebook_size
+    for gripper in grippers if fits else ():
+        columns = np.arange(gripper, shape.latent, shape.action_dim)
+        values = latents[:, columns]
+        low, high = (float(torch.quantile(values, q)) for q in (0.01, 0.99))
+        pattern = SwitchPattern(shape.latent, columns, low, high)
+        left = (values - pattern(latents)[:, columns]).square().mean()
+        if len(found) < shape.levels and left < SWITCHED * values.var(correction=0):
+            found.append(pattern)
+    return found
+
+
+def _bits(shape: NetworkShape) -> int:
+    """Bits of a code of signs."""
+    bits = shape.codebook_size.bit_length() - 1
+    if 2**bits != shape.codebook_size:
+        raise ConfigError(
+            "a quantiser of signs needs a power of two of codes",
+            where="codebook_size",
+            expected=f"2, 4, 8 … {2 ** min(shape.latent, 20)}",
+            got=str(shape.codebook_size),
+        )
+    return bits
 
 
 def _fsq(kind: type[nn.Module], points: np.ndarray) -> nn.Module:
@@ -182,29 +220,10 @@ def _fsq(kind: type[nn.Module], points: np.ndarray) -> nn.Module:
     return kind(levels=points.tolist(), preserve_symmetry=True, bound_hard_clamp=True)
 
 
-def _principal_axes(latents: Tensor, horizon: int) -> tuple[np.ndarray, Tensor]:
-    """Variances along the principal axes, largest first, and the axes as columns.
-
-    Of few latents the covariance is not to be trusted: it leans on one of fewer numbers, in which dimensions
-    know nothing of each other and the DCT along time has decorrelated each, by D / (D + N).
-    """
-    x = latents.double().numpy()
-    x = x - x.mean(0)
-    count, size = x.shape
-    dct = dct_matrix(horizon).astype(np.float64)
-    variance_KA = np.square(np.einsum("kt,nta->nka", dct, x.reshape(count, horizon, -1))).mean(0)
-    plain = np.einsum("kt,ka,ks,ab->tasb", dct, variance_KA, dct, np.eye(variance_KA.shape[1]))
-    lean = size / (size + count)
-    values, axes = np.linalg.eigh((1 - lean) * x.T @ x / count + lean * plain.reshape(size, size))
-    # Signs of eigenvectors are the solver's whim: the largest entry is made positive.
-    axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(size)])
-    return values[::-1].clip(1e-12).copy(), torch.from_numpy(axes[:, ::-1].copy()).float()
-
-
 def make_quantizer(
-    config: FitVqvaeConfig, shape: NetworkShape, latents: Tensor
+    config: FitVqvaeConfig, shape: NetworkShape, latents: Tensor, grippers: tuple[int, ...] = ()
 ) -> ResidualQuantizer | GridQuantizer:
-    """The quantiser of a configuration, for latents like these.
+    """The quantiser of a configuration, for latents like these; `grippers` are columns of the chunks.
 
     Raises:
         ConfigError: plain VQ with more than one level; see `GridQuantizer`.
@@ -220,4 +239,4 @@ def make_quantizer(
         )
     if kind in ("vq", "residual_vq"):
         return ResidualQuantizer(shape.latent, levels, size, config.fit.batch_size, config.codebook_decay)
-    return GridQuantizer(latents, shape, signs=kind == "lfq")
+    return GridQuantizer(latents, shape, kind == "lfq", grippers)
