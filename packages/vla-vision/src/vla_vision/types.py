@@ -135,9 +135,12 @@ class Detector(Protocol):
 
 @runtime_checkable
 class DepthModel(Protocol):
-    """Says how far everything is; one `DepthMap` of the frame's size a frame, in order."""
+    """Says how far everything is; one `DepthMap` of the frame's size a frame, in order.
 
-    def infer(self, images: Sequence[Frame]) -> list[DepthMap]: ...
+    `focal` is the focal length in pixels of these frames where it is known; a model may have no use for it.
+    """
+
+    def infer(self, images: Sequence[Frame], focal: float | None = None) -> list[DepthMap]: ...
 
 
 @runtime_checkable

@@ -6,11 +6,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vla_vision.perception.config import PRESETS, PerceiveConfig
+    from vla_vision.perception.perceiver import Models, Perceiver
     from vla_vision.perception.percept import Percept
+    from vla_vision.perception.run import PerceiveSummary, perceive_source
 
-_LAZY = {"Percept": "percept"}
+_LAZY = {
+    "PRESETS": "config",
+    "Models": "perceiver",
+    "PerceiveConfig": "config",
+    "PerceiveSummary": "run",
+    "Perceiver": "perceiver",
+    "Percept": "percept",
+    "perceive_source": "run",
+}
 
-__all__ = ["Percept"]
+__all__ = [
+    "PRESETS",
+    "Models",
+    "PerceiveConfig",
+    "PerceiveSummary",
+    "Perceiver",
+    "Percept",
+    "perceive_source",
+]
 
 
 def __getattr__(name: str) -> Any:

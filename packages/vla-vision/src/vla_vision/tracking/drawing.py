@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,8 +20,12 @@ class TrackPainter:
         self._trail = trail
         self._feet: dict[int, deque[tuple[int, int]]] = {}
 
-    def draw(self, image: Frame, tracks: Tracks) -> Frame:
-        """A copy of the frame with the tracks on it. What is only predicted has a thin box."""
+    def draw(self, image: Frame, tracks: Tracks, labels: Sequence[str] | None = None) -> Frame:
+        """A copy of the frame with the tracks on it. What is only predicted has a thin box.
+
+        Args:
+            labels: what is written at each track; None: its number and class.
+        """
         import cv2
 
         picture = np.ascontiguousarray(image).copy()
@@ -31,7 +36,7 @@ class TrackPainter:
             points = np.array(self._feet[ident], np.int32).reshape(-1, 1, 2)
             cv2.polylines(picture, [points], False, colour, 1, cv2.LINE_AA)
             cv2.rectangle(picture, box[:2], box[2:], colour, 2 if seen else 1)
-            _label(picture, box, track_label(tracks, i), colour)
+            _label(picture, box, track_label(tracks, i) if labels is None else labels[i], colour)
         return picture
 
     def _remember(self, tracks: Tracks) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -10,10 +9,12 @@ from typing import Any
 
 from vla_data.errors import ConfigError, DataError
 from vla_data.protocols import OnProgress, Progress, no_progress
+from vla_vision.perception.percept import Percept
+from vla_vision.stopwatch import Stopwatch
 from vla_vision.tracking.sinks import Outputs, open_sinks
 from vla_vision.tracking.sources import FrameSource, SourceFrame
 from vla_vision.tracking.tracker import Tracker
-from vla_vision.types import Detections, Detector, Embedder, Tracks
+from vla_vision.types import Detections, Detector, Embedder, Frame, Tracks
 
 BLACK = 8  # of 255; a frame without a brighter pixel shows nothing
 
@@ -60,34 +61,37 @@ class Pipeline:
 
 
 def track_frames(
-    source: FrameSource, pipeline: Pipeline, clock: dict[str, float] | None = None
+    source: FrameSource, pipeline: Pipeline, watch: Stopwatch | None = None
 ) -> Iterator[tuple[SourceFrame, Detections, Tracks]]:
-    """Every frame with its detections and tracks, one at a time; seconds of each stage are added to `clock`.
+    """Every frame with its detections and tracks, one at a time; `watch` is told the time of each stage.
 
     Raises:
         ConfigError: frames have no detections and there is no detector.
         DataError: a frame cannot be read, or frames change in size.
     """
-    clock = {} if clock is None else clock
-    began = time.perf_counter()
-
-    def lap(stage: str) -> None:
-        nonlocal began
-        now = time.perf_counter()
-        clock[stage] = clock.get(stage, 0.0) + now - began
-        began = now
-
+    watch = watch or Stopwatch()
+    watch.next_frame()
     for frame in source:
-        lap("read")
-        found = _detect(frame, pipeline.detector)
-        lap("detect")
-        if pipeline.embedder is not None and found.embeddings is None and frame.image is not None:
-            found = found.with_embeddings(pipeline.embedder.embed(frame.image, found.boxes))
-        lap("embed")
-        tracks = pipeline.tracker.update(found, frame.image)
-        lap("track")
+        watch.lap("read")
+        found, tracks = track_frame(frame, pipeline, watch)
         yield frame, found, tracks
-        lap("write")
+        watch.lap("write")
+        watch.next_frame()
+
+
+def track_frame(
+    frame: SourceFrame, pipeline: Pipeline, watch: Stopwatch | None = None
+) -> tuple[Detections, Tracks]:
+    """The detections and tracks of the next frame; see `track_frames`."""
+    watch = watch or Stopwatch()
+    found = _detect(frame, pipeline.detector)
+    watch.lap("detect")
+    if pipeline.embedder is not None and found.embeddings is None and frame.image is not None:
+        found = found.with_embeddings(pipeline.embedder.embed(frame.image, found.boxes))
+    watch.lap("embed")
+    tracks = pipeline.tracker.update(found, frame.image)
+    watch.lap("track")
+    return found, tracks
 
 
 def _detect(frame: SourceFrame, detector: Detector | None) -> Detections:
@@ -121,30 +125,37 @@ def track_source(
     """
     summary = TrackSummary(source.name)
     outputs = outputs or Outputs()
+    watch = Stopwatch()
     with open_sinks(outputs, source) as sinks:
-        results = track_frames(source, pipeline, summary.seconds)
+        results = track_frames(source, pipeline, watch)
         try:
             for frame, found, tracks in islice(results, limit):
                 for sink in sinks:
-                    sink.add(frame, tracks)
+                    sink.add(Percept(frame.index, frame.time, frame.image, found, tracks))
                 _count(summary, frame, found, tracks)
-                on_progress(Progress("track", summary.frames, _total(source, limit), "frames"))
+                on_progress(Progress("track", summary.frames, total_frames(source, limit), "frames"))
         except KeyboardInterrupt:
             if not source.live:
                 raise
         if not summary.frames:
             raise DataError("there is no frame", where=source.name, expected="at least one", got="none")
-    summary.files = outputs.files()
+    summary.files, summary.seconds = outputs.files(), watch.seconds
     return _finish(summary, pipeline.tracker)
 
 
-def _total(source: FrameSource, limit: int | None) -> int | None:
+def total_frames(source: FrameSource, limit: int | None) -> int | None:
+    """Frames that will be read, where that is known."""
     return min(source.frames, limit) if source.frames and limit else limit or source.frames
+
+
+def shows_nothing(image: Frame | None) -> bool:
+    """Whether a frame is black."""
+    return image is not None and int(image.max(initial=0)) < BLACK
 
 
 def _count(summary: TrackSummary, frame: SourceFrame, found: Detections, tracks: Tracks) -> None:
     summary.frames += 1
-    summary.black_frames += frame.image is not None and int(frame.image.max(initial=0)) < BLACK
+    summary.black_frames += shows_nothing(frame.image)
     summary.detections += len(found)
     summary.boxes += len(tracks)
 

@@ -1,4 +1,4 @@
-"""Where tracks go: MOT text, JSON lines, annotated video, Rerun recording. Files appear only when whole."""
+"""Where percepts go: MOT text, JSON lines, annotated video, Rerun recording. Files appear only when whole."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import numpy as np
 
 from vla_data.errors import ConfigError, DataError, MissingDependencyError
 from vla_data.files import atomic_path
-from vla_vision.tracking.drawing import TrackPainter, track_colour, track_label
+from vla_vision.perception.drawing import PerceptPainter
+from vla_vision.perception.percept import Percept
+from vla_vision.tracking.drawing import track_colour, track_label
 from vla_vision.tracking.mot_file import mot_lines
-from vla_vision.tracking.sources import FrameSource, SourceFrame
+from vla_vision.tracking.sources import FrameSource
 from vla_vision.types import Frame, Tracks
 
 JPEG_QUALITY = 85
@@ -53,14 +55,14 @@ class Outputs:
         return {name: str(path) for name in names if (path := getattr(self, name)) is not None}
 
 
-class TrackSink(Protocol):
-    """Takes the tracks of each frame in order."""
+class Sink(Protocol):
+    """Takes what is known of each frame, in order."""
 
-    def add(self, frame: SourceFrame, tracks: Tracks) -> None: ...
+    def add(self, percept: Percept) -> None: ...
 
 
 @contextmanager
-def open_sinks(outputs: Outputs, source: FrameSource) -> Iterator[list[TrackSink]]:
+def open_sinks(outputs: Outputs, source: FrameSource) -> Iterator[list[Sink]]:
     """The sinks of all outputs; the files get their names when the block ends without an error.
 
     Raises:
@@ -68,7 +70,7 @@ def open_sinks(outputs: Outputs, source: FrameSource) -> Iterator[list[TrackSink
         MissingDependencyError: a recording is wanted and rerun-sdk is not installed.
     """
     with ExitStack() as stack:
-        sinks: list[TrackSink] = []
+        sinks: list[Sink] = []
         if outputs.mot is not None:
             sinks.append(stack.enter_context(_text(outputs.mot, MotText)))
         if outputs.jsonl is not None:
@@ -81,7 +83,7 @@ def open_sinks(outputs: Outputs, source: FrameSource) -> Iterator[list[TrackSink
 
 
 @contextmanager
-def _text(path: Path, kind: Callable[[Any], TrackSink]) -> Iterator[TrackSink]:
+def _text(path: Path, kind: Callable[[Any], Sink]) -> Iterator[Sink]:
     with atomic_path(path) as part, part.open("w", encoding="utf-8") as handle:
         yield kind(handle)
 
@@ -92,19 +94,26 @@ class MotText:
     def __init__(self, handle: Any) -> None:
         self._handle = handle
 
-    def add(self, frame: SourceFrame, tracks: Tracks) -> None:
-        self._handle.write(mot_lines(frame.index, tracks))
+    def add(self, percept: Percept) -> None:
+        self._handle.write(mot_lines(percept.index, percept.tracks))
 
 
 class JsonLines:
-    """One object a frame: its number and time in seconds, and every track (velocity in pixels a frame)."""
+    """One object a frame: its number and time in seconds, and every track (velocity in pixels a frame).
+
+    Where there is depth, also its kind and age in frames, and of each track its depth; where there is motion
+    in space, of each track position (m), velocity (m/s), the standard deviations of both, and their frame.
+    """
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
 
-    def add(self, frame: SourceFrame, tracks: Tracks) -> None:
-        rows = [_row(tracks, i) for i in range(len(tracks))]
-        line = {"frame": frame.index, "time": round(frame.time, 6), "tracks": rows}
+    def add(self, percept: Percept) -> None:
+        tracks = percept.tracks
+        rows = [_row(tracks, i) | _in_space(percept, i) for i in range(len(tracks))]
+        line = {"frame": percept.index, "time": round(percept.time, 6), "tracks": rows}
+        if percept.depth is not None:
+            line["depth"] = {"kind": percept.depth.kind, "age": percept.depth_age}
         self._handle.write(json.dumps(line, allow_nan=False) + "\n")
 
 
@@ -122,31 +131,50 @@ def _row(tracks: Tracks, i: int) -> dict[str, Any]:
     }
 
 
+def _in_space(percept: Percept, i: int) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    if percept.depths is not None:
+        depth = float(percept.depths[i])
+        row["depth"] = round(depth, 4) if np.isfinite(depth) else None
+    moving = percept.velocities
+    if moving is None:
+        return row
+    found = np.flatnonzero(moving.ids == percept.tracks.ids[i])
+    if not len(found):
+        return row
+    spread = np.sqrt(moving.covariances[found[0]].diagonal())
+    told = (moving.positions[found[0]], moving.velocities[found[0]], spread[:3], spread[3:])
+    names = ("position_m", "velocity_mps", "position_sd", "velocity_sd")
+    row |= {name: [round(v, 4) for v in x.tolist()] for name, x in zip(names, told, strict=True)}
+    return row | {"frame_of": moving.frame, "measured": bool(moving.measured[found[0]])}
+
+
 class AnnotatedVideo:
-    """Frames with the tracks drawn on them; opened by the first frame, whose size it takes."""
+    """Frames with what is known drawn on them; opened by the first frame, whose picture's size it takes."""
 
     def __init__(self, path: Path, frame_rate: float, open_video: OpenVideo) -> None:
         self._path, self._rate, self._open = path, frame_rate, open_video
-        self._painter = TrackPainter()
+        self._painter = PerceptPainter()
         self.writer: FrameWriter | None = None
 
-    def add(self, frame: SourceFrame, tracks: Tracks) -> None:
-        if frame.image is None:
+    def add(self, percept: Percept) -> None:
+        if percept.image is None:
             raise DataError(
                 "there is no picture to draw tracks on",
-                where=f"frame {frame.index}",
+                where=f"frame {percept.index}",
                 expected="frames with images",
                 got="detections alone",
                 next_step="give the video they were made from, or leave out the annotated video",
             )
-        height, width = (side - side % 2 for side in frame.image.shape[:2])
+        picture = self._painter.draw(percept)
+        height, width = (side - side % 2 for side in picture.shape[:2])
         if self.writer is None:
             self.writer = self._open(self._path, (height, width), self._rate)
-        self.writer.add(self._painter.draw(frame.image, tracks)[:height, :width])
+        self.writer.add(picture[:height, :width])
 
 
 @contextmanager
-def _video(outputs: Outputs, source: FrameSource) -> Iterator[TrackSink]:
+def _video(outputs: Outputs, source: FrameSource) -> Iterator[Sink]:
     if outputs.open_video is None or outputs.video is None:
         raise ConfigError(
             "nothing is given that writes a video",
@@ -166,18 +194,22 @@ def _video(outputs: Outputs, source: FrameSource) -> Iterator[TrackSink]:
 
 
 class RerunTracks:
-    """Frames (as JPEG), boxes with names and colours, the number of tracks; timelines `frame` and `time`."""
+    """Frames (as JPEG), boxes with names and colours, the number of tracks; timelines `frame` and `time`.
+
+    Where there is depth, a depth image; where there is motion in space, points and arrows of a second's way.
+    """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
-    def add(self, frame: SourceFrame, tracks: Tracks) -> None:
+    def add(self, percept: Percept) -> None:
         import rerun as rr
 
-        self._stream.set_time("frame", sequence=frame.index)
-        self._stream.set_time("time", duration=frame.time)
-        if frame.image is not None:
-            self._stream.log("video", rr.Image(frame.image).compress(jpeg_quality=JPEG_QUALITY))
+        tracks = percept.tracks
+        self._stream.set_time("frame", sequence=percept.index)
+        self._stream.set_time("time", duration=percept.time)
+        if percept.image is not None:
+            self._stream.log("video", rr.Image(percept.image).compress(jpeg_quality=JPEG_QUALITY))
         boxes = rr.Boxes2D(
             array=tracks.boxes,
             array_format=rr.Box2DFormat.XYXY,
@@ -186,10 +218,19 @@ class RerunTracks:
         )
         self._stream.log("video/tracks", boxes)
         self._stream.log("tracks", rr.Scalars(np.float64(len(tracks))))
+        if percept.depth is not None and percept.depth_age == 0:
+            meter = 1.0 if percept.depth.kind == "metric" else None
+            self._stream.log("depth", rr.DepthImage(percept.depth.values, meter=meter))
+        if percept.velocities is not None:
+            moving = percept.velocities
+            colours = [track_colour(i) for i in moving.ids.tolist()]
+            arrows = rr.Arrows3D(origins=moving.positions, vectors=moving.velocities, colors=colours)
+            self._stream.log("space/velocities", arrows)
+            self._stream.log("space/objects", rr.Points3D(moving.positions, colors=colours, radii=0.01))
 
 
 @contextmanager
-def _recording(path: Path, source: FrameSource) -> Iterator[TrackSink]:
+def _recording(path: Path, source: FrameSource) -> Iterator[Sink]:
     try:
         import rerun as rr
     except ImportError as error:

@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from vla_data.errors import ConfigError, DataError, MissingDependencyError
+from vla_data.objects import camera_poses
 from vla_data.types import Episode
 from vla_vision.tracking.mot_file import MotRows, SequenceInfo
 from vla_vision.types import Detections, Frame
@@ -160,7 +161,10 @@ class CameraFeed:
 
 
 class EpisodeFrames:
-    """One camera of an episode.
+    """One camera of an episode, with its pose where the episode knows it.
+
+    Args:
+        depth: give the episode's own depth too.
 
     Raises:
         ConfigError: the episode has no such camera, or several and none was named.
@@ -168,7 +172,7 @@ class EpisodeFrames:
 
     live = False
 
-    def __init__(self, episode: Episode, camera: str | None = None) -> None:
+    def __init__(self, episode: Episode, camera: str | None = None, depth: bool = False) -> None:
         names = sorted(episode.images)
         if camera is None and len(names) == 1:
             camera = names[0]
@@ -180,16 +184,39 @@ class EpisodeFrames:
                 got=camera or "none",
                 next_step="name it: --camera " + names[0] if names else None,
             )
-        self.episode, self.camera = episode, camera
+        if depth and camera not in episode.depth:
+            raise ConfigError(
+                "an episode has no depth of that camera",
+                where=f"episode {episode.id}, camera {camera}",
+                expected="one of " + ", ".join(sorted(episode.depth)) if episode.depth else "depth",
+                got="none",
+                next_step="name the weights of a depth network, or leave depth out",
+            )
+        self.episode, self.camera, self._depth = episode, camera, depth
         self.name = f"{episode.id} {camera}"
         self.frames: int | None = len(episode)
         self.frame_rate = episode.robot.action.control_hz
         self.size: tuple[int, int] | None = None
 
     def __iter__(self) -> Iterator[SourceFrame]:
-        images = self.episode.images[self.camera]
-        for i in range(len(self.episode)):
-            yield SourceFrame(i + 1, float(self.episode.time[i]), images[i])
+        episode, camera = self.episode, self.camera
+        poses = camera_poses(episode, camera) if self._placed else None
+        for i in range(len(episode)):
+            depth = np.asarray(episode.depth[camera][i], np.float32) if self._depth else None
+            pose = None if poses is None else poses[i]
+            yield SourceFrame(i + 1, float(episode.time[i]), episode.images[camera][i], None, pose, depth)
+
+    @property
+    def intrinsics(self) -> np.ndarray | None:
+        """Of the camera, 3×3 in pixels, as `Camera` has them; None where the episode does not know."""
+        known = self.episode.cameras.get(self.camera)
+        return None if known is None or known.intrinsics is None else np.array(known.intrinsics)
+
+    @property
+    def _placed(self) -> bool:
+        """Whether the episode knows where the camera is."""
+        known = self.episode.cameras.get(self.camera)
+        return f"pose/{self.camera}" in self.episode.series or (known is not None and known.pose is not None)
 
 
 class MotFrames:

@@ -102,6 +102,29 @@ class VelocityFilter:
             self._measure(time, tracks.ids[good], points[good], spread[good])
         return self._report(time, tracks.ids)
 
+    def expected(self, time: float, ids: Int64[np.ndarray, "n"]) -> Velocities | None:
+        """Where these objects are expected at a later time, the filter left as it is; None before any update.
+
+        For depth that takes longer than a frame: `update` is told of the frame the depth was seen in, and
+        this says what follows from it for now.
+
+        Raises:
+            DataError: `time` lies before the last update.
+        """
+        if self._time is None or self._frame is None:
+            return None
+        if time < self._time:
+            raise DataError(
+                "the past is not expected",
+                where="velocity",
+                expected=f"a time not before {self._time} s",
+                got=f"{time} s",
+            )
+        rows = np.isin(self._ids, ids) & (time - self._seen <= self.config.max_gap)
+        state, spread = predict(self._state[rows], self._spread[rows], time - self._time, self.config)
+        never = np.zeros(int(rows.sum()), bool)
+        return Velocities(self._ids[rows], state[:, :3], state[:, 3:], spread, never, self._frame)
+
     def _advance(self, time: float, world: bool) -> None:
         frame: Literal["world", "camera"] = "world" if world else "camera"
         step = 0.0 if self._time is None else time - self._time
