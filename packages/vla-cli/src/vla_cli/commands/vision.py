@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vla_cli.commands import vision_depth, vision_labels, vision_track, vision_train
+from vla_cli.commands import vision_depth, vision_labels, vision_perceive, vision_track, vision_train
 from vla_cli.parser import make_group
 
 app = make_group("Video into tokens: labels, detection, tracks, depth, velocity.")
@@ -11,3 +11,4 @@ vision_labels.register(app)
 vision_train.register(app)
 vision_track.register(app)
 vision_depth.register(app)
+vision_perceive.register(app)

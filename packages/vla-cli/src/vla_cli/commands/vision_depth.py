@@ -9,6 +9,7 @@ import typer
 
 from vla_cli import options as o
 from vla_cli import stages
+from vla_cli.commands import frames as f
 from vla_cli.output import emit, hint, print_pairs
 from vla_cli.parser import example
 from vla_cli.progress import progress
@@ -37,11 +38,6 @@ Weights = Annotated[
 Folder = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="Folder for a map a frame, a clip and depth.json.")
 ]
-Episode = Annotated[int, typer.Option("--episode", metavar="N", min=0, help="Episode of a data set.")]
-Camera = Annotated[str | None, typer.Option("--camera", metavar="NAME", help="Camera of the episode.")]
-Frames = Annotated[
-    int | None, typer.Option("--frames", metavar="N", min=1, help="Stop after so many frames.")
-]
 Layout = Annotated[
     Literal["auto", "png", "npz"],
     typer.Option("--format", help="png: 16 bits, millimetres; npz: float32; auto: png where metric."),
@@ -52,10 +48,6 @@ Size = Annotated[
 KindName = Annotated[
     Literal["metric", "relative"] | None,
     typer.Option("--kind", help="What Depth Anything weights say, if their config does not tell rightly."),
-]
-Focal = Annotated[
-    float | None,
-    typer.Option("--focal", metavar="PIXELS", min=1.0, help="Focal length; an episode tells its own."),
 ]
 Trained = Annotated[
     str,
@@ -89,13 +81,13 @@ def depth(
     weights: Weights,
     out: Folder,
     split: o.Split = "train",
-    episode: Episode = 0,
-    camera: Camera = None,
-    frames: Frames = None,
+    episode: f.EpisodeNumber = 0,
+    camera: f.CameraName = None,
+    frames: f.FrameLimit = None,
     format: Layout = "auto",
     size: Size = "balanced",
     kind: KindName = None,
-    focal: Focal = None,
+    focal: f.Focal = None,
     known: Known = None,
     smooth: Smooth = True,
     video: Clip = True,
@@ -107,8 +99,9 @@ def depth(
     from vla_vision.depth import FolderConfig, LoadConfig, SmoothingConfig, load_depth, write_depth
 
     model = load_depth(weights, LoadConfig(size, kind, download))
-    opened, own = _open(source, split, episode, camera)
-    focal = focal or own
+    opened = f.open_frames(source, split, episode, camera)
+    known_camera = f.intrinsics_of(opened, None)
+    focal = focal or (known_camera[1][1] if known_camera else None)
     settings = FolderConfig(
         format,
         SmoothingConfig() if smooth else None,
@@ -194,27 +187,6 @@ def export_depth(
     }
     made["bytes"] = sum(p.stat().st_size for p in (out, out.with_suffix(".bin")) if p.is_file())
     emit(made, as_json, lambda to: print_pairs(to, made))
-
-
-def _open(source: str, split: str, episode: int, camera: str | None) -> tuple[FrameSource, float | None]:
-    """Frames, and their focal length in pixels where it is known."""
-    from vla_vision.depth.sources import ImageFiles, is_pictures
-    from vla_vision.tracking import EpisodeFrames, VideoFile
-
-    located = Path(o.locate(source))
-    if is_pictures(located):
-        return ImageFiles(located), None
-    if not located.is_dir():
-        return VideoFile(located), None
-    from vla_data import open_episodes
-
-    reader = open_episodes(str(located), split)
-    if episode >= len(reader):
-        raise _usage("--episode", f"a number below {len(reader)}", str(episode))
-    frames = EpisodeFrames(reader[episode], camera)
-    known = frames.episode.cameras.get(frames.camera)
-    intrinsics = known.intrinsics if known is not None else None
-    return frames, None if intrinsics is None else float(intrinsics[1][1])
 
 
 def _calibration(

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vla_cli import options as o
+from vla_cli.commands import frames as f
 from vla_cli.output import emit, print_pairs
 from vla_cli.parser import example
 from vla_cli.progress import progress
 
 if TYPE_CHECKING:
-    from vla_vision.tracking import FrameSource, Outputs
-    from vla_vision.types import Detector, Embedder
+    from vla_vision.tracking import FrameSource
 
 SEQUENCE_INFO, SEQUENCE_DETECTIONS = "seqinfo.ini", "det/det.txt"
 
@@ -33,26 +33,11 @@ Weights = Annotated[
     str | None,
     typer.Option("--weights", metavar="PATH", help="Detector: checkpoint, .onnx, export; or `blobs`."),
 ]
-Prompts = Annotated[
-    list[str] | None,
-    typer.Option("--prompts", metavar="TEXT,...", help="What to look for, with open-vocabulary weights."),
-]
-Look = Annotated[
-    str,
-    typer.Option(
-        "--look", metavar="HOW", help="How looks are compared: histogram, none, or weights (.safetensors)."
-    ),
-]
-Episode = Annotated[int, typer.Option("--episode", metavar="N", min=0, help="Episode of a data set.")]
-Camera = Annotated[str | None, typer.Option("--camera", metavar="NAME", help="Camera of the episode.")]
 Mot = Annotated[Path | None, typer.Option("--mot", metavar="FILE", help="Write tracks as MOTChallenge text.")]
 Jsonl = Annotated[Path | None, typer.Option("--jsonl", metavar="FILE", help="Write one JSON line a frame.")]
 Video = Annotated[Path | None, typer.Option("--video", metavar="FILE", help="Write an annotated mp4.")]
 Recording = Annotated[
     Path | None, typer.Option("--recording", metavar="FILE", help="Write a Rerun recording (.rrd).")
-]
-Frames = Annotated[
-    int | None, typer.Option("--frames", metavar="N", min=1, help="Stop after so many frames.")
 ]
 SkipCorrupt = Annotated[
     bool, typer.Option("--skip-corrupt", help="Leave out, and count, lines of --detections that are wrong.")
@@ -69,16 +54,16 @@ def track(
     source: Source = None,
     detections: DetectionsFile = None,
     weights: Weights = None,
-    prompts: Prompts = None,
-    look: Look = "histogram",
+    prompts: f.Prompts = None,
+    look: f.Look = "histogram",
     split: o.Split = "train",
-    episode: Episode = 0,
-    camera: Camera = None,
+    episode: f.EpisodeNumber = 0,
+    camera: f.CameraName = None,
     mot: Mot = None,
     jsonl: Jsonl = None,
     video: Video = None,
     recording: Recording = None,
-    frames: Frames = None,
+    frames: f.FrameLimit = None,
     skip_corrupt: SkipCorrupt = False,
     preset: o.PresetName = "default",
     config: o.ConfigFile = None,
@@ -86,14 +71,13 @@ def track(
     as_json: o.AsJson = False,
 ) -> None:
     """Follow objects through a video: an identity for every detection, through crossings and gaps."""
-    from vla_vision.tracking import PRESETS, Pipeline, Tracker, track_source
+    from vla_data.video import Mp4Writer
+    from vla_vision.tracking import PRESETS, Outputs, Pipeline, Tracker, track_source
 
     chosen = o.make_config(PRESETS, preset, config, set_)
     opened = _open(source, split, episode, camera, detections, skip_corrupt)
-    pipeline = Pipeline(
-        Tracker(chosen, opened.size), _detector(weights, o.split_names(prompts)), _embedder(look)
-    )
-    outputs = _outputs(mot, jsonl, video, recording)
+    pipeline = Pipeline(Tracker(chosen, opened.size), f.detector_of(weights, prompts), f.embedder_of(look))
+    outputs = Outputs(mot, jsonl, video, recording, Mp4Writer)
     with progress() as on_progress:
         summary = track_source(opened, pipeline, outputs, limit=frames, on_progress=on_progress).to_dict()
     shown = {k.replace("_", " "): "none" if v == {} else v for k, v in summary.items()}
@@ -123,62 +107,9 @@ def _open(
             expected="a video, a camera or a data set, a file of --detections, or both",
             next_step="vla vision track walk.mp4 --weights blobs",
         )
-    frames = _frames(source, split, episode, camera) if source is not None else None
+    frames = f.open_frames(source, split, episode, camera) if source is not None else None
     if detections is None:
         assert frames is not None
         return frames
     name = frames.name if frames is not None else detections.stem
     return MotFrames(read_mot(detections, skip_corrupt=skip_corrupt), None, frames, name)
-
-
-def _frames(source: str, split: str, episode: int, camera: str | None) -> FrameSource:
-    from vla_vision.tracking import CameraFeed, EpisodeFrames, VideoFile
-
-    if source.isdecimal() or source.startswith("/dev/") or "://" in source:
-        return CameraFeed(source)
-    located = o.locate(source)
-    if not Path(located).is_dir():
-        return VideoFile(Path(source))
-    from vla_data import open_episodes
-    from vla_data.errors import ConfigError
-
-    reader = open_episodes(located, split)
-    if episode >= len(reader):
-        raise ConfigError(
-            "there is no such episode",
-            where=f"{reader.name}, split {split}",
-            expected=f"a number below {len(reader)}",
-            got=str(episode),
-        )
-    return EpisodeFrames(reader[episode], camera)
-
-
-def _detector(weights: str | None, prompts: tuple[str, ...] | None) -> Detector | None:
-    if weights is None:
-        return None
-    from vla_vision.detection import load_detector
-
-    return load_detector(weights, class_names=prompts or ())
-
-
-def _embedder(look: str) -> Embedder | None:
-    from vla_data.errors import UnknownNameError
-
-    if look == "none":
-        return None
-    if look == "histogram":
-        from vla_vision.tracking import HistogramEmbedder
-
-        return HistogramEmbedder()
-    if not look.endswith(".safetensors"):
-        raise UnknownNameError("way to compare looks", look, ("histogram", "none"), where="--look")
-    from vla_vision.tracking import NetEmbedder
-
-    return NetEmbedder.load(Path(look))
-
-
-def _outputs(mot: Path | None, jsonl: Path | None, video: Path | None, recording: Path | None) -> Outputs:
-    from vla_data.video import Mp4Writer
-    from vla_vision.tracking import Outputs
-
-    return Outputs(mot, jsonl, video, recording, Mp4Writer)

@@ -11,6 +11,7 @@ import typer
 
 from vla_cli import options as o
 from vla_cli import stages
+from vla_cli.commands import frames as f
 from vla_cli.output import emit, hint, print_pairs, stdout
 from vla_cli.parser import example
 from vla_cli.progress import progress
@@ -37,12 +38,6 @@ LabelledData = Annotated[
 Checkpoint = Annotated[
     Path, typer.Argument(metavar="CHECKPOINT", help="Run of `vla vision train`, or its detector directory.")
 ]
-Source = Annotated[
-    str,
-    typer.Argument(
-        metavar="SOURCE", help="Video file, picture, folder of pictures, camera (0), or data set."
-    ),
-]
 Weights = Annotated[
     str,
     typer.Option(
@@ -50,10 +45,6 @@ Weights = Annotated[
         metavar="PATH",
         help="Run of train, export, .onnx file, transformers directory or hub id; or `blobs`, without any.",
     ),
-]
-Prompts = Annotated[
-    list[str] | None,
-    typer.Option("--prompts", metavar="TEXT,...", help="What to look for, with open-vocabulary weights."),
 ]
 Results = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help="Write JSON lines there, one a frame.")
@@ -122,9 +113,9 @@ def export(
 
 
 def detect(
-    source: Source,
+    source: f.Source,
     weights: Weights,
-    prompts: Prompts = None,
+    prompts: f.Prompts = None,
     score: Annotated[
         float, typer.Option("--score", metavar="SHARE", min=0, max=1, help="Least confidence.")
     ] = 0.25,
@@ -136,13 +127,9 @@ def detect(
         Path | None, typer.Option("--pictures", metavar="DIR", help="Write an annotated PNG a frame.")
     ] = None,
     split: o.Split = "train",
-    episode: Annotated[int, typer.Option("--episode", metavar="N", min=0, help="Episode of a data set.")] = 0,
-    camera: Annotated[
-        str | None, typer.Option("--camera", metavar="NAME", help="Camera of the episode.")
-    ] = None,
-    frames: Annotated[
-        int | None, typer.Option("--frames", metavar="N", min=1, help="Stop after so many frames.")
-    ] = None,
+    episode: f.EpisodeNumber = 0,
+    camera: f.CameraName = None,
+    frames: f.FrameLimit = None,
     allow_download: Annotated[
         bool, typer.Option("--allow-download", help="Fetch weights by hub id; else nothing is fetched.")
     ] = False,
@@ -154,7 +141,7 @@ def detect(
     names = o.split_names(prompts) or ()
     options = DetectOptions(score=score)
     detector = load_detector(weights, options=options, class_names=names, allow_download=allow_download)
-    opened = _open(source, split, episode, camera)
+    opened = f.open_frames(source, split, episode, camera)
     with progress() as on_progress:
         found = _rows(opened, detector, frames, pictures, video, on_progress)
         summary = _write(found, out, as_json)
@@ -192,14 +179,6 @@ def _train(
             options = ExportOptions(skip_corrupt=skip_corrupt)
             export_labels(open_episodes(data, split), out, wanted, options, on_progress=on_progress)
     return train_detector(labelled, config, out, on_progress, start=start, skip_corrupt=skip_corrupt)
-
-
-def _open(source: str, split: str, episode: int, camera: str | None) -> FrameSource:
-    from vla_cli.commands.vision_track import _frames
-    from vla_vision.depth.sources import ImageFiles, is_pictures
-
-    path = Path(source)
-    return ImageFiles(path) if is_pictures(path) else _frames(source, split, episode, camera)
 
 
 def _rows(
