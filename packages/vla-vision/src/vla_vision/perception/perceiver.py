@@ -144,9 +144,8 @@ class Perceiver:
         self.watch.lap("velocity")
         age = self._count - self._depth_count if self._depth is not None else 0
         self._count += 1
-        return Percept(
-            frame.index, frame.time, frame.image, found, tracks, self._depth, age, depths, flow, velocities
-        )
+        seen = (frame.index, frame.time, frame.image, found, tracks)
+        return Percept(*seen, self._depth, age, depths, flow, velocities, frame.pose)
 
     def _range(self) -> VelocityConfig:
         """Depths that count: of relative depth, every finite one."""

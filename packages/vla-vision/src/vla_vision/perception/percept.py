@@ -28,6 +28,7 @@ class Percept:
         flow: pixels that each pixel of the frame before moved by, [height, width, 2]; None for the first
             frame or where it is not computed.
         velocities: the tracks in space; None without metric depth or intrinsics.
+        pose: 4×4 camera → world now; None where nobody knows.
     """
 
     index: int
@@ -40,3 +41,4 @@ class Percept:
     depths: Float64[np.ndarray, "n"] | None = None
     flow: Float32[np.ndarray, "height width 2"] | None = None
     velocities: Velocities | None = None
+    pose: np.ndarray | None = None
