@@ -27,6 +27,7 @@ from vla_vision.detection.network import NetworkDetector, NetworkSpec
 from vla_vision.detection.registry import DETECTORS, load_detector
 from vla_vision.detection.samples import Labels, bounds, read_labels, truth_of
 from vla_vision.detection.scores import score_detections
+from vla_vision.tracking.association import overlaps
 from vla_vision.types import Detections, Detector
 
 SIDES = st.integers(1, 700)
@@ -360,11 +361,34 @@ def test_an_impossible_record_is_refused():
         record(class_names=())
 
 
+def test_what_moves_is_found_and_what_stands_is_not():
+    rng = np.random.default_rng(0)
+    still = rng.integers(60, 200, (120, 160, 3)).astype(np.uint8)
+    still[20:50, 20:50] = (240, 240, 240)  # a thing that never moves
+    detector, found = load_detector("motion"), []
+    for t in range(30):
+        frame = still.copy()
+        if t >= 10:
+            frame[60:90, 10 + 4 * t : 40 + 4 * t] = (200, 20, 20)
+        noise = rng.integers(-3, 4, frame.shape)
+        found.append(detector.detect([(frame + noise).clip(0, 255).astype(np.uint8)])[0])
+    assert sum(map(len, found[:10])) == 0
+    assert all(len(f) == 1 for f in found[12:25])
+    right = [
+        overlaps(f.boxes, np.array([[10 + 4 * t, 60, 40 + 4 * t, 90]], np.float32))[0, 0]
+        for t, f in enumerate(found)
+        if 12 <= t < 25
+    ]
+    assert min(right) > 0.6
+    other = detector.detect([np.zeros((60, 60, 3), np.uint8)])[0]
+    assert len(other) == 0  # another size: another video
+
+
 def test_blobs_need_no_weights():
     detector = load_detector("blobs", options=DetectOptions(score=0.1))
     assert isinstance(detector, Detector)
     assert detector.class_names == ("thing",)
-    assert set(DETECTORS) == {"yolo", "onnx", "openvino", "open-vocabulary", "blobs"}
+    assert set(DETECTORS) == {"yolo", "onnx", "openvino", "open-vocabulary", "blobs", "motion"}
 
 
 def test_a_mistyped_kind_names_the_nearest():

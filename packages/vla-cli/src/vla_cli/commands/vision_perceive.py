@@ -23,7 +23,7 @@ EXAMPLE = example("vla vision perceive walk.mp4 --weights runs/detector --depth 
 
 Weights = Annotated[
     str,
-    typer.Option("--weights", metavar="PATH", help="Detector: checkpoint, .onnx, export; or `blobs`."),
+    typer.Option("--weights", metavar="PATH", help="Detector: checkpoint, .onnx, export; `blobs`; `motion`."),
 ]
 Depth = Annotated[
     str | None,

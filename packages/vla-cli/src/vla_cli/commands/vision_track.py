@@ -31,7 +31,7 @@ DetectionsFile = Annotated[
 ]
 Weights = Annotated[
     str | None,
-    typer.Option("--weights", metavar="PATH", help="Detector: checkpoint, .onnx, export; or `blobs`."),
+    typer.Option("--weights", metavar="PATH", help="Detector: checkpoint, .onnx, export; `blobs`; `motion`."),
 ]
 Mot = Annotated[Path | None, typer.Option("--mot", metavar="FILE", help="Write tracks as MOTChallenge text.")]
 Jsonl = Annotated[Path | None, typer.Option("--jsonl", metavar="FILE", help="Write one JSON line a frame.")]

@@ -43,7 +43,7 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="PATH",
-        help="Run of train, export, .onnx file, transformers directory or hub id; or `blobs`, without any.",
+        help="Run of train, export, .onnx file, transformers directory or hub id; `blobs` or `motion`: none.",
     ),
 ]
 Results = Annotated[

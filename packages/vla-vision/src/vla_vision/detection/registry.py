@@ -14,7 +14,7 @@ from vla_vision.detection.checkpoint import CONFIG, FILES, DetectorRecord, find_
 from vla_vision.detection.config import DetectOptions
 from vla_vision.types import Detector
 
-WITHOUT_WEIGHTS = "blobs"
+WITHOUT_WEIGHTS, MOTION = "blobs", "motion"
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,19 @@ def _blobs(request: DetectorRequest) -> Detector:
     return BlobDetector(request.options)
 
 
+def _motion(request: DetectorRequest) -> Detector:
+    from vla_vision.detection.motion import MotionDetector
+
+    return MotionDetector(request.options)
+
+
 DETECTORS: dict[str, Callable[[DetectorRequest], Detector]] = {
     "yolo": _yolo,
     "onnx": _onnx,
     "openvino": _openvino,
     "open-vocabulary": _open_vocabulary,
     WITHOUT_WEIGHTS: _blobs,
+    MOTION: _motion,
 }
 
 
@@ -95,7 +102,7 @@ def load_detector(
 
     Args:
         source: a checkpoint or export of ours, an .onnx file, a directory or hub id of a transformers model
-            for open vocabularies, or "blobs", which needs no weights.
+            for open vocabularies; or "blobs" or "motion", which need no weights.
         kind: one of `DETECTORS`; found out by what lies at `source` when not given.
         options: thresholds and limits.
         class_names: text prompts of an open vocabulary, or names for a network that carries none.
@@ -115,8 +122,8 @@ def load_detector(
 def _sniff(source: str, class_names: tuple[str, ...]) -> str:
     """The kind of detector that lies at `source`."""
     path = find_checkpoint(Path(source))
-    if source == WITHOUT_WEIGHTS:
-        return WITHOUT_WEIGHTS
+    if source in (WITHOUT_WEIGHTS, MOTION):
+        return source
     if path.is_dir() and (path / MANIFEST).is_file():
         return read_detector(path).engine
     if path.is_dir() and (path / CONFIG).is_file() and "model_type" in read_json(path / CONFIG):
@@ -155,6 +162,7 @@ def missing_weights(source: str) -> CheckpointError:
         next_step=(
             "train one: vla vision train --data DIR --out runs/detector; any ONNX export of a YOLO works; "
             f"without weights, --weights {WITHOUT_WEIGHTS} finds what stands out from a plain background, "
+            f"--weights {MOTION} what moves before a still camera, "
             "and tracking reads boxes from a file"
         ),
     )

@@ -151,7 +151,9 @@ class Perceiver:
         """Depths that count: of relative depth, every finite one."""
         config = self.config.velocity
         relative = self._depth is not None and self._depth.kind == "relative"
-        return replace(config, nearest=-np.inf, farthest=np.finfo(np.float32).max) if relative else config
+        return (
+            replace(config, nearest=-np.inf, farthest=float(np.finfo(np.float32).max)) if relative else config
+        )
 
     def _look(self, seen: _Seen) -> _Seen | None:
         """Have depth looked at where it is due; the frame whose depth has just become known, if any."""
