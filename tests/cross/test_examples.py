@@ -67,3 +67,12 @@ def test_compress_actions(root: Path, dataset: Path, tmp_path: Path):
     text = run(root, "compress_actions.py", str(dataset), str(tmp_path / "codec"), "debug")
     assert "a chunk of " in text
     assert "z: mean error " in text
+
+
+def test_bridge_codecs(root: Path, dataset: Path, tmp_path: Path):
+    page = tmp_path / "codecs.html"
+    text = run(root, "bridge_codecs.py", str(dataset), str(page))
+    assert "circles: 6 episodes" in text
+    assert "vqvae" in text
+    assert "first 1: RMSE x " in text
+    assert "Rate and distortion" in page.read_text()
