@@ -12,18 +12,16 @@ prints every point to standard error and the comparisons at equal error as check
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from _frame import Check, run
+from _frame import Check, one_core, run
 from vla_data import open_episodes
 from vla_data.sim.generate import GenerateConfig, generate
 from vla_ts import CODECS, Trajectories, fit_codec, read_trajectories
@@ -95,17 +93,6 @@ def main(smoke: bool) -> list[Check]:
     fastest = cases[-1]
     with one_core():
         return checks + _speeds(data[fastest.name], fastest.horizon)
-
-
-@contextmanager
-def one_core() -> Iterator[None]:
-    """Keep every thread of this process on one core meanwhile, those of libraries too."""
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, cores)
 
 
 def _bridge(smoke: bool) -> Trajectories:
