@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -18,8 +19,7 @@ from vla_data.video import Mp4Writer
 from vla_vision.perception import PRESETS, Models, PerceiveConfig, Perceiver, perceive_source
 from vla_vision.perception.drawing import PerceptPainter, labels_of
 from vla_vision.stopwatch import Stopwatch
-from vla_vision.tracking import EpisodeFrames, Outputs, SourceFrame, VideoFile
-from vla_vision.tracking.tracker import TrackerConfig
+from vla_vision.tracking import EpisodeFrames, Outputs, SourceFrame, TrackerConfig, VideoFile
 from vla_vision.types import DepthMap, Detections, Frame
 
 K = [[300.0, 0.0, 159.5], [0.0, 300.0, 119.5], [0.0, 0.0, 1.0]]
@@ -44,7 +44,9 @@ class Box:
 class Plane:
     """A depth model that says the same of every pixel; waits for leave where it is given."""
 
-    def __init__(self, metres: float = 1.5, kind: str = "metric", leave: Event | None = None) -> None:
+    def __init__(
+        self, metres: float = 1.5, kind: Literal["metric", "relative"] = "metric", leave: Event | None = None
+    ) -> None:
         self.metres, self.kind, self.leave = metres, kind, leave
         self.asked: list[float | None] = []
 
@@ -118,8 +120,8 @@ def test_without_intrinsics_or_depth_there_is_less_and_no_error():
 @pytest.mark.parametrize("hole", [0.0, np.nan, np.inf])
 def test_depth_that_is_no_depth_measures_nothing(hole: float):
     perceiver = Perceiver(Models(Box(), Plane(hole)), STILL, K)
-    for frame in frames(3):
-        percept = perceiver.update(frame)
+    percept = [perceiver.update(frame) for frame in frames(3)][-1]
+    assert percept.depths is not None
     assert np.isnan(percept.depths).all()
     assert percept.velocities is not None
     assert len(percept.velocities) == 0
@@ -132,8 +134,8 @@ def test_an_episode_brings_its_camera_its_pose_and_its_depth(tmp_path: Path):
     config = replace(STILL, tracker=TrackerConfig(confirm_hits=1))
     boxes = [found([[2 + i, 4 + i / 2, 14 + i, 14 + i / 2]]) for i in range(len(episode))]
     perceiver = Perceiver(Models(), config, source.intrinsics, (48, 64))
-    for frame, seen in zip(source, boxes, strict=True):
-        percept = perceiver.update(replace(frame, detections=seen))
+    given = [replace(frame, detections=seen) for frame, seen in zip(source, boxes, strict=True)]
+    percept = [perceiver.update(frame) for frame in given][-1]
     true = episode.series["objects/position"][-1, 0], episode.series["objects/velocity"][-1, 0]
     assert percept.velocities is not None
     assert percept.velocities.frame == "world"
@@ -209,8 +211,7 @@ def test_ten_thousand_detections_and_ones_outside_are_counted_not_fatal():
     corners = rng.uniform(-400, 700, (10_000, 2))
     many = found(np.concatenate([corners, corners + 12], axis=1))
     perceiver = Perceiver(Models(None, Plane()), STILL, K)
-    for frame in frames(2):
-        percept = perceiver.update(replace(frame, detections=many))
+    percept = [perceiver.update(replace(frame, detections=many)) for frame in frames(2)][-1]
     assert len(percept.tracks) <= STILL.tracker.max_detections
     assert sum(perceiver.tracker.refused.counts().values()) > 5_000
 
