@@ -47,7 +47,8 @@ class Plane:
     def __init__(
         self, metres: float = 1.5, kind: Literal["metric", "relative"] = "metric", leave: Event | None = None
     ) -> None:
-        self.metres, self.kind, self.leave = metres, kind, leave
+        self.metres, self.leave = metres, leave
+        self.kind: Literal["metric", "relative"] = kind
         self.asked: list[float | None] = []
 
     def infer(self, images: Sequence[Frame], focal: float | None = None) -> list[DepthMap]:
