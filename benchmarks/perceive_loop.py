@@ -1,8 +1,10 @@
 """The integrated loop on one core: detection, tracks, depth, flow and motion in space of 320×320 frames.
 
 The same network sizes in torch, ONNX Runtime and OpenVINO, one thread each, and the whole process on one
-core. Weights are untrained: what a frame costs does not depend on what they say. So that the tracker has its
-usual work, what the detector says is replaced by the simulator's boxes after it has run.
+core. Rates are frames per second of processor time, all threads together, reading included: what the loop
+reaches on a core of its own, also when measured on a busy machine. Weights are untrained: what a frame costs
+does not depend on what they say. So that the tracker has its usual work, what the detector says is replaced
+by the simulator's boxes after it has run.
 
 Depth is the compact network (96²) on every frame, in the loop's way, and beside it in a thread of its own.
 The last rows take Depth Anything V2-Small (random weights, smallest input) in a thread, and as a limit every
@@ -13,6 +15,7 @@ On a machine with CUDA the torch rows run there.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -133,8 +136,10 @@ def _measure(
         for frame in islice(source, WARM):
             perceiver.update(frame)
     models = replace(models, detector=Truth(detector, episode))
+    began = time.process_time()
     with Perceiver(models, config, source.intrinsics, (SIZE, SIZE)) as perceiver:
-        return perceive_source(source, perceiver, limit=count)
+        summary = perceive_source(source, perceiver, limit=count)
+    return replace(summary, rate=summary.frames / (time.process_time() - began))
 
 
 def _episode(directory: Path) -> Episode:
