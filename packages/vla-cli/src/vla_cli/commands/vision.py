@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from vla_cli.commands import vision_depth, vision_labels, vision_perceive, vision_track, vision_train
+from vla_cli.commands import (
+    vision_depth,
+    vision_encode,
+    vision_labels,
+    vision_perceive,
+    vision_track,
+    vision_train,
+)
 from vla_cli.parser import make_group
 
 app = make_group("Video into tokens: labels, detection, tracks, depth, velocity.")
@@ -12,3 +19,4 @@ vision_train.register(app)
 vision_track.register(app)
 vision_depth.register(app)
 vision_perceive.register(app)
+vision_encode.register(app)

@@ -1,0 +1,166 @@
+"""How frames are perceived before they are encoded: which models look, and one pass over an episode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from vla_data.errors import ConfigError, UnknownNameError
+from vla_data.types import Episode
+from vla_vision.encoder.extractor import FeatureExtractor
+from vla_vision.encoder.features import FrameFeatures
+from vla_vision.labels.truth import true_labels
+from vla_vision.perception.config import PRESETS as LOOPS
+from vla_vision.perception.config import PerceiveConfig
+from vla_vision.perception.perceiver import Models, Perceiver
+from vla_vision.stopwatch import Stopwatch
+from vla_vision.tracking.sources import EpisodeFrames, FrameSource, SourceFrame
+from vla_vision.types import DepthModel, Detections, Detector, Embedder
+
+LABELS, SENSOR, NONE, HISTOGRAM = "labels", "sensor", "none", "histogram"
+
+
+def _loop() -> PerceiveConfig:
+    return LOOPS["default"]()
+
+
+@dataclass(frozen=True)
+class SightConfig:
+    """Which models look at frames.
+
+    Args:
+        detector: weights; "labels": the boxes of labelled episodes stand for one that errs never; None: no
+            object is looked for.
+        depth: weights; "none"; "sensor": the episode's own; None: the episode's own where it has one.
+        look: how looks are compared: "histogram", "none", or weights (.safetensors).
+        prompts: what to look for, with an open-vocabulary detector.
+        loop: of tracking, flow, smoothing and velocity.
+    """
+
+    detector: str | None = None
+    depth: str | None = None
+    look: str = HISTOGRAM
+    prompts: tuple[str, ...] = ()
+    loop: PerceiveConfig = field(default_factory=_loop)
+
+
+class Sight:
+    """Loaded models, and the loop that asks them.
+
+    Args:
+        class_names: that boxes of labels are told apart by; a detector has its own.
+
+    Raises:
+        CheckpointError, MissingDependencyError: weights cannot be loaded.
+    """
+
+    def __init__(self, config: SightConfig, class_names: tuple[str, ...] = ()) -> None:
+        self.config = config
+        self.models = Models(*_models(config), load_embedder(config.look))
+        detector = self.models.detector
+        self.class_names = class_names if detector is None else detector.class_names
+
+    def source(self, episode: Episode, camera: str) -> EpisodeFrames:
+        """The frames of one camera of an episode, with its own depth where that is to be taken.
+
+        Raises:
+            ConfigError: there is no such camera, or no depth of it and "sensor" asks for it.
+        """
+        own = self.config.depth == SENSOR or (self.config.depth is None and camera in episode.depth)
+        return EpisodeFrames(episode, camera, own)
+
+    def look(
+        self,
+        source: FrameSource,
+        extractor: FeatureExtractor,
+        intrinsics: object | None = None,
+        watch: Stopwatch | None = None,
+    ) -> Iterator[FrameFeatures]:
+        """The features of one video, frame by frame.
+
+        Args:
+            extractor: is reset first.
+            intrinsics: of the camera, where the source does not know them.
+            watch: is told the time of each stage.
+
+        Raises:
+            DataError: a frame cannot be read or used; an episode lacks labels that were asked for.
+            ConfigError: labels were asked for of something that is no episode.
+        """
+        extractor.reset()
+        known = getattr(source, "intrinsics", None)
+        with Perceiver(
+            self.models, self.config.loop, intrinsics if known is None else known, source.size
+        ) as perceiver:
+            perceiver.watch = watch or perceiver.watch
+            perceiver.watch.next_frame()
+            for frame in self._boxed(source):
+                perceiver.watch.lap("read")
+                features = extractor.update(perceiver.update(frame))
+                perceiver.watch.lap("features")
+                yield features
+                perceiver.watch.next_frame()
+
+    def _boxed(self, source: FrameSource) -> Iterator[SourceFrame]:
+        """Frames that need no detector, where there is none."""
+        if self.models.detector is not None:
+            yield from source
+        elif self.config.detector == LABELS:
+            if not isinstance(source, EpisodeFrames):
+                raise ConfigError(
+                    "only episodes carry labels",
+                    where=source.name,
+                    expected="weights of a detector",
+                    got=f"detector {LABELS!r}",
+                )
+            labels = true_labels(source.episode, source.camera, self.class_names)
+            for frame, found in zip(source, labels, strict=True):
+                yield replace(frame, detections=found.objects)
+        else:
+            for frame in source:
+                yield replace(frame, detections=Detections.empty(self.class_names))
+
+
+def depth_origin(config: SightConfig, source: FrameSource) -> str:
+    """Where the depth of these frames comes from: "network", "sensor" or "none"."""
+    if config.depth not in (None, NONE, SENSOR):
+        return "network"
+    own = isinstance(source, EpisodeFrames) and source.camera in source.episode.depth
+    return SENSOR if own and config.depth != NONE else NONE
+
+
+def _models(config: SightConfig) -> tuple[Detector | None, DepthModel | None]:
+    detector, depth = None, None
+    if config.detector not in (None, LABELS):
+        from vla_vision.detection.registry import load_detector
+
+        detector = load_detector(config.detector, class_names=config.prompts)
+    if config.depth not in (None, NONE, SENSOR):
+        from vla_vision.depth.loading import load_depth
+
+        depth = load_depth(config.depth)
+    return detector, depth
+
+
+def load_embedder(look: str) -> Embedder | None:
+    """What describes looks.
+
+    Args:
+        look: "histogram", "none", or a file of weights (.safetensors).
+
+    Raises:
+        UnknownNameError: it is none of these.
+        CheckpointError: the weights cannot be read.
+    """
+    if look == NONE:
+        return None
+    if look == HISTOGRAM:
+        from vla_vision.tracking.embedders import HistogramEmbedder
+
+        return HistogramEmbedder()
+    if not look.endswith(".safetensors"):
+        raise UnknownNameError("way to compare looks", look, (HISTOGRAM, NONE))
+    from vla_vision.tracking.embedding_net import NetEmbedder
+
+    return NetEmbedder.load(Path(look))
