@@ -101,3 +101,13 @@ def test_a_process_that_has_drawn_can_still_train(backend: str) -> None:
         timeout=300,
     )
     assert done.stdout.strip() == "trained", (done.returncode, done.stderr)
+
+
+def test_a_named_library_that_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MuJoCo itself would fail on its import, by an attribute of None."""
+    monkeypatch.setattr(gl, "find_library", lambda name: None)
+    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    with pytest.raises(MissingDependencyError, match="apt-get install"):
+        gl.require_named()
+    monkeypatch.setenv("MUJOCO_GL", "egl")
+    gl.require_named()

@@ -17,6 +17,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,22 @@ def use_backend() -> str:
         where="; ".join(reasons),
         next_step=INSTALL,
     )
+
+
+def require_named() -> None:
+    """MuJoCo loads OSMesa as it is imported where MUJOCO_GL says so, and fails obscurely without it.
+
+    Raises:
+        MissingDependencyError: MUJOCO_GL names OSMesa, and its library is not on this machine.
+    """
+    if os.environ.get("MUJOCO_GL", "").strip().lower() == "osmesa" and find_library("OSMesa") is None:
+        raise MissingDependencyError(
+            "MUJOCO_GL names a back end that is not on this machine",
+            where="environment variable MUJOCO_GL",
+            expected="the library OSMesa",
+            got="none",
+            next_step=f"unset MUJOCO_GL, or {INSTALL}",
+        )
 
 
 def load_triton_first() -> None:

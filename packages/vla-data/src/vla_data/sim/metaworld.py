@@ -189,6 +189,7 @@ class MetaWorldExpert:
 
 
 def _environment_classes() -> Mapping[str, type]:
+    gl.require_named()
     try:
         gl.load_triton_first()  # this imports MuJoCo
         return importlib.import_module("metaworld.env_dict").ALL_V3_ENVIRONMENTS
