@@ -197,6 +197,14 @@ def test_depth_is_taken_from_the_inside_of_a_thing():
     assert np.isnan(object_depths(mostly_missing, boxes[:1], None, config)).all()
 
 
+def test_a_thin_thing_before_a_far_wall_is_as_far_as_the_thing():
+    depth = plane(3.0)
+    depth[60:180, 150:170] = 1.0  # two of five columns of its box
+    boxes = np.array([[135, 60, 185, 180]], np.float32)
+    np.testing.assert_allclose(object_depths(depth, boxes, None, VelocityConfig()), [1.0])
+    np.testing.assert_allclose(object_depths(depth, boxes, None, VelocityConfig(quantile=0.9)), [3.0])
+
+
 def test_radial_and_lateral_parts():
     radial, lateral = radial_and_lateral(
         np.array([[0.0, 3.0, 4.0], [1.0, 0.0, -2.0]]), np.array([[0.0, 0, 2], [0.0, 0, 5]]), np.zeros(3)
@@ -224,7 +232,8 @@ def test_intrinsics_that_cannot_be(wrong: np.ndarray):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"pixel_noise": 0.0}, {"depth_noise": -0.1}, {"inner": 0.0}, {"max_gap": 0.0}]
+    "wrong",
+    [{"pixel_noise": 0.0}, {"depth_noise": -0.1}, {"inner": 0.0}, {"quantile": 1.1}, {"max_gap": 0.0}],
 )
 def test_settings_out_of_range(wrong: dict[str, float]):
     with pytest.raises(ConfigError):

@@ -151,9 +151,10 @@ class Perceiver:
         """Depths that count: of relative depth, every finite one."""
         config = self.config.velocity
         relative = self._depth is not None and self._depth.kind == "relative"
-        return (
-            replace(config, nearest=-np.inf, farthest=float(np.finfo(np.float32).max)) if relative else config
-        )
+        if not relative:
+            return config
+        largest = float(np.finfo(np.float32).max)  # of relative depth, what is larger is nearer
+        return replace(config, nearest=-np.inf, farthest=largest, quantile=1 - config.quantile)
 
     def _look(self, seen: _Seen) -> _Seen | None:
         """Have depth looked at where it is due; the frame whose depth has just become known, if any."""

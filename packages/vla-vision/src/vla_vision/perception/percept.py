@@ -23,8 +23,8 @@ class Percept:
         tracks: objects with an identity, as they stand in this frame.
         depth: the latest there is, at the frame's size; None before the first, or without a depth model.
         depth_age: frames since `depth` was seen; 0: it is this frame's.
-        depths: median of `depth` in the inner part of each track's box, in its unit; NaN where too little is
-            known. None without depth.
+        depths: of each track, a quantile of `depth` in the inner part of its box (`VelocityConfig`), in its
+            unit; NaN where too little is known. None without depth.
         flow: pixels that each pixel of the frame before moved by, [height, width, 2]; None for the first
             frame or where it is not computed.
         velocities: the tracks in space; None without metric depth or intrinsics.

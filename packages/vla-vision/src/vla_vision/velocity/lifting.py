@@ -23,7 +23,7 @@ def object_depths(
     masks: Bool[np.ndarray, "n height width"] | None,
     config: VelocityConfig,
 ) -> Float64[np.ndarray, "n"]:
-    """Median depth of each object, metres, in the inner part of its box or within its mask.
+    """Depth of each object, metres: a quantile of the inner part of its box, or the median within its mask.
 
     Zeros, NaN, Inf and depths out of range are no depth; NaN where too little of an object has one.
     """
@@ -32,7 +32,7 @@ def object_depths(
         part = depth[rows, columns].ravel() if masks is None else depth[masks[i]]
         good = part[(part >= config.nearest) & (part <= config.farthest)]  # NaN and Inf compare false
         if len(good) and len(good) >= config.min_valid * len(part):
-            found[i] = np.median(good)
+            found[i] = np.quantile(good, config.quantile if masks is None else 0.5)
     return found
 
 
