@@ -24,10 +24,10 @@ from vla_vision.encoder.checkpoint import (
 from vla_vision.encoder.fake import fake_features
 from vla_vision.encoder.inputs import row_inputs, row_width, squash
 from vla_vision.encoder.patch_encoder import TokenLearner
-from vla_vision.encoder.sight import SightConfig
 from vla_vision.encoder.stream import TokenStream
 from vla_vision.encoder.tokens import NO_SLOT, to_batch
 from vla_vision.encoder.video_encoder import VideoEncoder
+from vla_vision.perception.sight import SightConfig
 
 PARTS = ("objects", "patches", "both")
 

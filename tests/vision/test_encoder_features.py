@@ -27,9 +27,9 @@ from vla_vision.encoder.channels import dense_depth, dense_flow, dense_rgb
 from vla_vision.encoder.config import PRESETS, EncoderConfig, FeatureConfig
 from vla_vision.encoder.extractor import FeatureExtractor, short_look
 from vla_vision.encoder.features import from_arrays, stack
-from vla_vision.encoder.sight import Sight, SightConfig
 from vla_vision.encoder.slots import Slots
 from vla_vision.encoder.truth import class_truth
+from vla_vision.perception.sight import Sight, SightConfig
 from vla_vision.types import DepthMap, Detections
 
 SIZES = st.integers(3, 40)
@@ -38,7 +38,8 @@ SIZES = st.integers(3, 40)
 def test_features_are_made_without_torch():
     code = (
         "import sys; from vla_vision.encoder import FeatureExtractor, EncoderConfig, "
-        "FeatureStore, SightConfig, extract_features; assert 'torch' not in sys.modules"
+        "FeatureStore, extract_features; from vla_vision.perception import SightConfig; "
+        "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -252,7 +253,8 @@ def test_an_episode_is_seen_as_it_is():
     """Boxes of the labels, tracked, lifted by the true depth: where the simulator says they are."""
     episode = seen_episode()
     sight = Sight(SightConfig(detector="labels", look="none"), CLASSES)
-    frames = list(sight.look(sight.source(episode, "front"), FeatureExtractor(small_features())))
+    extractor = FeatureExtractor(small_features())
+    frames = [extractor.update(percept) for percept in sight.look(sight.source(episode, "front"))]
     clip, position = stack(frames), in_camera(episode, "front")[0]
     assert clip.in_world.all()
     np.testing.assert_allclose(clip.depth, FAR, rtol=1e-3)
@@ -280,7 +282,8 @@ def test_depth_comes_from_where_it_was_asked_for():
         ("sensor", with_depth, True),
     ):
         sight = Sight(SightConfig(depth=choice))
-        first = next(iter(sight.look(sight.source(episode, "front"), FeatureExtractor(small_features()))))
+        seen = next(iter(sight.look(sight.source(episode, "front"))))
+        first = FeatureExtractor(small_features()).update(seen)
         assert bool(first.depth.any()) == known, choice
         assert not first.objects.valid.any()  # nobody looks for objects
     with pytest.raises(ConfigError, match="no depth"):

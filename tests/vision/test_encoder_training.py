@@ -18,10 +18,10 @@ from vla_vision.encoder.checkpoint import load_encoder
 from vla_vision.encoder.clips import FeatureStore
 from vla_vision.encoder.evaluation import evaluate
 from vla_vision.encoder.extraction import ExtractConfig, extract_features
-from vla_vision.encoder.sight import SightConfig
 from vla_vision.encoder.train_config import PRESETS, TrainEncoderConfig
 from vla_vision.encoder.training import EncoderTraining, fit_encoder, hide, split_clips, train_encoder
 from vla_vision.encoder.windows import WindowBatches, WindowTable, plain_batch
+from vla_vision.perception.sight import SightConfig
 
 SIGHT = {"detector": "labels", "look": "none"}
 

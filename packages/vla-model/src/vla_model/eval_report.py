@@ -94,13 +94,11 @@ def protocol(arms: Sequence[Arm], config: EvalConfig) -> str:
 
 def speed(checkpoint: Path, config: EvalConfig) -> Section:
     """How long the policy thinks, beside the time it has."""
-    import torch
+    from vla_data.fit.threads import torch_threads
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(config.threads)
-    policy = load_policy(checkpoint)
-    median, p99 = latency_ms(policy)
-    torch.set_num_threads(threads)
+    with torch_threads(config.threads):
+        policy = load_policy(checkpoint)
+        median, p99 = latency_ms(policy)
     budget = 1000 * config.execute / policy.input_spec.robot.action.control_hz
     said = (
         f"One chunk takes {median:.1f} ms (median; 99th percentile {p99:.1f} ms) on this machine, "

@@ -99,16 +99,6 @@ def detector_of(weights: str | None, prompts: list[str] | None) -> Detector | No
 
 def embedder_of(look: str) -> Embedder | None:
     """What describes looks: `--look`."""
-    from vla_data.errors import UnknownNameError
+    from vla_vision.perception.sight import load_embedder
 
-    if look == "none":
-        return None
-    if look == "histogram":
-        from vla_vision.tracking import HistogramEmbedder
-
-        return HistogramEmbedder()
-    if not look.endswith(".safetensors"):
-        raise UnknownNameError("way to compare looks", look, ("histogram", "none"), where="--look")
-    from vla_vision.tracking import NetEmbedder
-
-    return NetEmbedder.load(Path(look))
+    return load_embedder(look)

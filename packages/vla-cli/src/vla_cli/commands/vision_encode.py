@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from vla_vision.encoder import Sight, Video
-    from vla_vision.encoder.sight import SightConfig
+    from vla_vision.encoder import Video
+    from vla_vision.perception import Sight, SightConfig
 
 TRAIN_EXAMPLE = example(
     "vla vision train-encoder --data runs/seen --detector runs/detector --out runs/encoder"
@@ -121,8 +121,9 @@ def encode(
     as_json: o.AsJson = False,
 ) -> None:
     """Turn a video, or the episodes of a data set, into tokens; the same models look as in training."""
-    from vla_vision.encoder import Sight, encode_videos, load_encoder, write_tokens
+    from vla_vision.encoder import encode_videos, load_encoder, write_tokens
     from vla_vision.encoder.token_file import require_ending
+    from vla_vision.perception import Sight
 
     require_ending(out)
     encoder, record = load_encoder(weights)

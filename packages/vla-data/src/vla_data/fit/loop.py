@@ -23,6 +23,7 @@ from vla_data.errors import ConfigError
 from vla_data.files import remove_parts, write_bytes
 from vla_data.fit.config import FitConfig
 from vla_data.fit.rng import isolated_rng
+from vla_data.fit.threads import torch_threads
 from vla_data.pool import cpu_count
 from vla_data.protocols import OnProgress
 
@@ -147,18 +148,15 @@ def _trainer(module: nn.Module, config: FitConfig, callbacks: list[pl.Callback])
 @contextmanager
 def _environment(config: FitConfig) -> Iterator[None]:
     """Threads, determinism and quiet inside; all as it was outside."""
-    threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     main = threading.current_thread() is threading.main_thread()
     handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)} if main else {}
-    torch.set_num_threads(config.threads or cpu_count())
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        with _quiet():
+        with torch_threads(config.threads or cpu_count()), _quiet():
             yield
     finally:
-        torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
         for number, handler in handlers.items():
             signal.signal(number, handler)

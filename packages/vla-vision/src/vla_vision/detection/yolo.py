@@ -15,8 +15,7 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from vla_data.errors import ConfigError, DataError, MissingDependencyError
+from vla_data.fit.threads import torch_threads
 from vla_vision.detection.checkpoint import FILES, DetectorRecord
 from vla_vision.detection.config import DetectOptions
 from vla_vision.detection.decoding import Layout
@@ -115,7 +115,7 @@ def detector_of(network: YoloNetwork, record: DetectorRecord, options: DetectOpt
     layout = Layout("anchors", network.classes, network.masks, corners=True, suppress=record.suppress)
 
     def forward(images: np.ndarray) -> list[np.ndarray]:
-        with torch.inference_mode(), _threads(options.threads if device.type == "cpu" else None):
+        with torch.inference_mode(), torch_threads(options.threads if device.type == "cpu" else None):
             found = fused(torch.from_numpy(images).to(device))
         outputs = found if isinstance(found, (tuple, list)) else [found]
         return [o.float().cpu().numpy() for o in outputs]
@@ -233,13 +233,3 @@ def _device(wanted: str) -> str:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ConfigError("there is no CUDA device", where="device", got="cuda", next_step="use device=auto")
     return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

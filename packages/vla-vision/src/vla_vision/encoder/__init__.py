@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from vla_vision.encoder.extraction import ExtractConfig, extract_features
     from vla_vision.encoder.extractor import FeatureExtractor
     from vla_vision.encoder.features import FrameFeatures, ObjectTable, stack
-    from vla_vision.encoder.sight import Sight, SightConfig
     from vla_vision.encoder.stream import TokenStream
     from vla_vision.encoder.token_file import VideoTokens, read_tokens, write_tokens
     from vla_vision.encoder.tokens import Tokens, to_batch
@@ -29,7 +28,6 @@ _WHERE = {
     "extraction": ("ExtractConfig", "extract_features"),
     "extractor": ("FeatureExtractor",),
     "features": ("FrameFeatures", "ObjectTable", "stack"),
-    "sight": ("Sight", "SightConfig"),
     "stream": ("TokenStream",),
     "token_file": ("VideoTokens", "read_tokens", "write_tokens"),
     "tokens": ("Tokens", "to_batch"),
@@ -49,8 +47,6 @@ __all__ = [
     "FeatureStore",
     "FrameFeatures",
     "ObjectTable",
-    "Sight",
-    "SightConfig",
     "TokenStream",
     "Tokens",
     "TrainEncoderConfig",

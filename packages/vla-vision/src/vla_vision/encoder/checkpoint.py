@@ -17,8 +17,8 @@ from vla_data.files import atomic_directory, read_json, write_json
 from vla_data.fit import load_weights, save_weights
 from vla_data.runs import make_manifest, verify
 from vla_vision.encoder.config import EncoderConfig, FeatureConfig
-from vla_vision.encoder.sight import SightConfig
 from vla_vision.encoder.video_encoder import VideoEncoder
+from vla_vision.perception.sight import SightConfig
 
 CONFIG, WEIGHTS, SUBDIRECTORY = "config.json", "encoder.safetensors", "encoder"
 

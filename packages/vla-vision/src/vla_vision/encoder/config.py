@@ -84,10 +84,10 @@ class EncoderConfig:
     parts: Part = "both"
     history: int = 1
     channels: tuple[Channel, ...] = CHANNELS
-    patch_tokens: int = 8
+    patch_tokens: int = 16
     cell: int = 8
     dim: int = 96
-    layers: int = 2
+    layers: int = 1
     heads: int = 4
 
     def __post_init__(self) -> None:
@@ -138,7 +138,7 @@ def _debug() -> EncoderConfig:
 
 def _large() -> EncoderConfig:
     features = FeatureConfig(height=128, width=128, rows=32, look_dim=64)
-    return EncoderConfig(features, width=384, patch_tokens=16, dim=256, layers=6, heads=8)
+    return EncoderConfig(features, width=384, patch_tokens=32, dim=256, layers=6, heads=8)
 
 
 PRESETS: dict[str, Callable[[], EncoderConfig]] = {

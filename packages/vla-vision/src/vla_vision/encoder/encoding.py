@@ -14,11 +14,11 @@ from vla_data.protocols import EpisodeSource, OnProgress, Progress, no_progress
 from vla_vision.encoder.extraction import require_classes
 from vla_vision.encoder.extractor import FeatureExtractor
 from vla_vision.encoder.features import FrameFeatures
-from vla_vision.encoder.sight import Sight, depth_origin
 from vla_vision.encoder.stream import TokenStream
 from vla_vision.encoder.token_file import ARRAYS, VideoInfo, VideoTokens
 from vla_vision.encoder.tokens import Tokens
 from vla_vision.encoder.video_encoder import VideoEncoder
+from vla_vision.perception.sight import Sight, depth_origin
 from vla_vision.stopwatch import Stopwatch
 from vla_vision.tracking.sources import EpisodeFrames, FrameSource
 
@@ -91,7 +91,10 @@ def encode_videos(
     for video in videos:
         start, source = len(gathered), video.frames
         stream.reset()
-        for frame in islice(sight.look(source, extractor, intrinsics, watch), limit):
+        extractor.reset()
+        for percept in islice(sight.look(source, intrinsics, watch), limit):
+            frame = extractor.update(percept)
+            watch.lap("features")
             tokens = stream.update(frame)
             watch.lap("encode")
             gathered.add(tokens, frame)

@@ -23,9 +23,9 @@ from vla_vision.encoder.clips import Clip, ClipInfo, FeatureStore, finish_store,
 from vla_vision.encoder.config import FeatureConfig
 from vla_vision.encoder.extractor import FeatureExtractor
 from vla_vision.encoder.features import stack
-from vla_vision.encoder.sight import LABELS, Sight, SightConfig, depth_origin
 from vla_vision.encoder.truth import ClassTruth, class_truth
 from vla_vision.labels.naming import class_names_of, file_stem
+from vla_vision.perception.sight import LABELS, Sight, SightConfig, depth_origin
 
 REQUIRE = Requirements(min_steps=2, finite=False)
 
@@ -196,7 +196,8 @@ def look_at(episode: Episode, index: int, camera: str, config: ExtractConfig, si
     """One camera of one episode, perceived."""
     extractor = FeatureExtractor(config.features)
     source = sight.source(episode, camera)
-    features = stack([f for i, f in enumerate(sight.look(source, extractor)) if i % config.every == 0])
+    seen = [extractor.update(percept) for percept in sight.look(source)]
+    features = stack(seen[:: config.every])
     rate = source.frame_rate / config.every
     info = ClipInfo(
         f"{file_stem(index, camera)}.safetensors",

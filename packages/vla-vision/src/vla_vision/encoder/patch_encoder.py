@@ -86,9 +86,8 @@ class PatchEncoder(nn.Module):
         values = self.norm(self.out(torch.cat([tokens_BSD, found_BS3], dim=-1)) + self.name)
         mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
         slots = torch.full(values.shape[:2], NO_SLOT, dtype=torch.int64, device=values.device)
-        return Tokens(values, mask, slots), attention_BSP.unflatten(
-            2, (self.config.history, *self.config.grid)
-        )
+        looked = attention_BSP.unflatten(2, (self.config.history, *self.config.grid))
+        return Tokens(values, mask, slots), looked
 
     def patches(self, batch: Batch) -> Float[Tensor, "b p d"]:
         """Features of all patches of all K frames."""

@@ -57,24 +57,44 @@ class TokenReader(nn.Module):
 
 
 class Reconstructor(nn.Module):
-    """Tokens → pictures of this frame and of a later one."""
+    """Tokens → pictures of this frame and of a later one.
+
+    Patch tokens, whose number and order are fixed, are laid out over the places by one linear map, so that
+    what they hold can be read off linearly; every place asks the objects, a set, by attention.
+    """
 
     def __init__(self, encoder: EncoderConfig, config: DecoderConfig) -> None:
         super().__init__()
         self.encoder = encoder
         rows, columns = encoder.grid
-        numbers = PLANES * encoder.cell**2
-        self.places = nn.Parameter(0.5 * torch.randn(rows * columns, config.dim))
-        self.moment = nn.Sequential(nn.Linear(1, config.dim), nn.GELU(), nn.Linear(config.dim, config.dim))
-        self.read = TokenReader(encoder.width, config)
-        self.head = nn.Linear(config.dim, numbers)
-        self.typical = nn.Parameter(torch.zeros(rows * columns, numbers))
+        places, numbers = rows * columns, PLANES * encoder.cell**2
+        self.moment = nn.Linear(1, config.dim)
+        self.places = nn.Parameter(0.5 * torch.randn(places, config.dim))
+        if encoder.has_objects:
+            self.ask = TokenReader(encoder.width, config)
+        if encoder.has_patches:
+            held = encoder.patch_tokens * encoder.width
+            self.later = nn.Linear(1, held)
+            self.lay = nn.Linear(held, places * config.dim)
+        self.think = nn.Sequential(
+            nn.Linear(config.dim, 2 * config.dim), nn.GELU(), nn.Linear(2 * config.dim, numbers)
+        )
+        self.straight = nn.Linear(config.dim, numbers)
+        self.typical = nn.Parameter(torch.zeros(places, numbers))
 
     def forward(self, tokens: Tokens, ahead: Float[Tensor, "b t"]) -> Float[Tensor, "b t 6 h w"]:
         """Pictures `ahead` seconds from the latest frame."""
-        asked_BTPD = self.places + self.moment(10 * ahead[..., None])[:, :, None]
-        said_BQD = self.read(asked_BTPD.flatten(1, 2), tokens)
-        cells_BTPN = self.head(said_BQD).unflatten(1, asked_BTPD.shape[1:3]) + self.typical
+        when_BT1 = 10 * ahead[..., None]
+        x_BTPD = self.places + self.moment(when_BT1)[:, :, None]
+        split = self.encoder.features.rows if self.encoder.has_objects else 0
+        if self.encoder.has_objects:
+            objects = Tokens(tokens.values[:, :split], tokens.mask[:, :split], tokens.slots[:, :split])
+            x_BTPD = self.ask(x_BTPD.flatten(1, 2), objects).unflatten(1, x_BTPD.shape[1:3])
+        if self.encoder.has_patches:
+            shown = tokens.values * tokens.mask[..., None]
+            held_BTX = shown[:, None, split:].flatten(2) * (1 + self.later(when_BT1))
+            x_BTPD = x_BTPD + self.lay(held_BTX).unflatten(2, (len(self.places), -1))
+        cells_BTPN = self.think(x_BTPD) + self.straight(x_BTPD) + self.typical
         rows, columns = self.encoder.grid
         cell = self.encoder.cell
         parts = cells_BTPN.unflatten(2, (rows, columns)).unflatten(-1, (PLANES, cell, cell))

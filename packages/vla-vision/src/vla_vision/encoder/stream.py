@@ -7,6 +7,7 @@ from collections import deque
 import torch
 
 from vla_data.errors import CheckpointError
+from vla_data.fit.threads import torch_threads
 from vla_vision.encoder.features import FrameFeatures, stack
 from vla_vision.encoder.tokens import Tokens, to_batch
 from vla_vision.encoder.video_encoder import VideoEncoder
@@ -46,4 +47,5 @@ class TokenStream:
         self._frames.append(features)
         missing = self.encoder.config.history - len(self._frames)
         window = stack([self._frames[0]] * missing + list(self._frames))
-        return self.encoder(to_batch(stack([window]), self.device))
+        with torch_threads(1):  # a frame at a time
+            return self.encoder(to_batch(stack([window]), self.device))

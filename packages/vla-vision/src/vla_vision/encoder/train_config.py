@@ -10,15 +10,15 @@ from vla_data.fit.config import FitConfig
 from vla_vision.encoder.config import PRESETS as ENCODERS
 from vla_vision.encoder.config import EncoderConfig
 from vla_vision.encoder.extraction import ExtractConfig
-from vla_vision.encoder.sight import SightConfig
+from vla_vision.perception.sight import SightConfig
 
 
 @dataclass(frozen=True)
 class DecoderConfig:
     """Sizes of the decoder that is thrown away after training."""
 
-    dim: int = 96
-    layers: int = 2
+    dim: int = 48
+    layers: int = 1
     heads: int = 4
 
 
@@ -79,12 +79,12 @@ class TrainEncoderConfig:
     ahead: float = 0.15
     hide: float = 0.3
     drop: float = 0.15
-    colour: float = 0.1
+    colour: float = 0.15
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(
-            steps=2000, batch_size=16, learning_rate=1e-3, weight_decay=1e-2, ema_decay=0.998
+            steps=4000, batch_size=8, learning_rate=2e-3, weight_decay=5e-2, ema_decay=0.998
         )
     )
 

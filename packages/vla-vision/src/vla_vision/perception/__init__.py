@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from vla_vision.perception.perceiver import Models, Perceiver
     from vla_vision.perception.percept import Percept
     from vla_vision.perception.run import PerceiveSummary, perceive_source
+    from vla_vision.perception.sight import Sight, SightConfig
 
 _LAZY = {
     "PRESETS": "config",
@@ -18,6 +19,8 @@ _LAZY = {
     "PerceiveSummary": "run",
     "Perceiver": "perceiver",
     "Percept": "percept",
+    "Sight": "sight",
+    "SightConfig": "sight",
     "perceive_source": "run",
 }
 
@@ -28,6 +31,8 @@ __all__ = [
     "PerceiveSummary",
     "Perceiver",
     "Percept",
+    "Sight",
+    "SightConfig",
     "perceive_source",
 ]
 

@@ -1,4 +1,4 @@
-"""How frames are perceived before they are encoded: which models look, and one pass over an episode."""
+"""Which models look at frames, as a configuration that is stored, and one pass over a video with them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from pathlib import Path
 
 from vla_data.errors import ConfigError, UnknownNameError
 from vla_data.types import Episode
-from vla_vision.encoder.extractor import FeatureExtractor
-from vla_vision.encoder.features import FrameFeatures
 from vla_vision.labels.truth import true_labels
 from vla_vision.perception.config import PRESETS as LOOPS
 from vla_vision.perception.config import PerceiveConfig
 from vla_vision.perception.perceiver import Models, Perceiver
+from vla_vision.perception.percept import Percept
 from vla_vision.stopwatch import Stopwatch
 from vla_vision.tracking.sources import EpisodeFrames, FrameSource, SourceFrame
 from vla_vision.types import DepthModel, Detections, Detector, Embedder
@@ -22,7 +21,10 @@ LABELS, SENSOR, NONE, HISTOGRAM = "labels", "sensor", "none", "histogram"
 
 
 def _loop() -> PerceiveConfig:
-    return LOOPS["default"]()
+    """Unsure detections begin a track too: their score is part of the token. A hand starts and stops fast."""
+    loop = LOOPS["default"]()
+    tracker = replace(loop.tracker, high_score=0.25, new_score=0.25, confirm_hits=2)
+    return replace(loop, tracker=tracker, velocity=replace(loop.velocity, acceleration=2.0))
 
 
 @dataclass(frozen=True)
@@ -71,38 +73,30 @@ class Sight:
         return EpisodeFrames(episode, camera, own)
 
     def look(
-        self,
-        source: FrameSource,
-        extractor: FeatureExtractor,
-        intrinsics: object | None = None,
-        watch: Stopwatch | None = None,
-    ) -> Iterator[FrameFeatures]:
-        """The features of one video, frame by frame.
+        self, source: FrameSource, intrinsics: object | None = None, watch: Stopwatch | None = None
+    ) -> Iterator[Percept]:
+        """One video, perceived frame by frame.
 
         Args:
-            extractor: is reset first.
             intrinsics: of the camera, where the source does not know them.
-            watch: is told the time of each stage.
+            watch: is told the time of each stage; a frame ends when the next one is asked for.
 
         Raises:
             DataError: a frame cannot be read or used; an episode lacks labels that were asked for.
             ConfigError: labels were asked for of something that is no episode.
         """
-        extractor.reset()
         known = getattr(source, "intrinsics", None)
         with Perceiver(
             self.models, self.config.loop, intrinsics if known is None else known, source.size
         ) as perceiver:
             perceiver.watch = watch or perceiver.watch
             perceiver.watch.next_frame()
-            for frame in self._boxed(source):
+            for frame in self.boxed(source):
                 perceiver.watch.lap("read")
-                features = extractor.update(perceiver.update(frame))
-                perceiver.watch.lap("features")
-                yield features
+                yield perceiver.update(frame)
                 perceiver.watch.next_frame()
 
-    def _boxed(self, source: FrameSource) -> Iterator[SourceFrame]:
+    def boxed(self, source: FrameSource) -> Iterator[SourceFrame]:
         """Frames that need no detector, where there is none."""
         if self.models.detector is not None:
             yield from source
@@ -160,7 +154,7 @@ def load_embedder(look: str) -> Embedder | None:
 
         return HistogramEmbedder()
     if not look.endswith(".safetensors"):
-        raise UnknownNameError("way to compare looks", look, (HISTOGRAM, NONE))
+        raise UnknownNameError("way to compare looks", look, (HISTOGRAM, NONE), where="look")
     from vla_vision.tracking.embedding_net import NetEmbedder
 
     return NetEmbedder.load(Path(look))
