@@ -11,9 +11,7 @@ All trackers get the same detections and are scored the same way, by trackeval 1
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import io
 import os
 import sys
 import tempfile
@@ -25,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from vla_vision.evaluation import Identified, score_tracking
 from vla_vision.tracking import HistogramEmbedder, Tracker, TrackerConfig, VideoFile, read_mot
-from vla_vision.tracking.association import overlaps
 from vla_vision.types import Detections
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,40 +103,14 @@ def measured(run: Run, sequences: Sequence[MotSequence], looks: bool = False) ->
 
 
 def _score(pairs: list[tuple[Output, Output]], rate: float) -> Score:
-    from trackeval.metrics import CLEAR, HOTA, Identity
-
-    quiet = {"PRINT_CONFIG": False}
-    with contextlib.redirect_stdout(io.StringIO()):
-        metrics = [CLEAR(quiet), Identity(quiet), HOTA(quiet)]
-        found = []
-        for metric in metrics:
-            each = {str(i): metric.eval_sequence(_as_trackeval(*pair)) for i, pair in enumerate(pairs)}
-            found.append(metric.combine_sequences(each))
-    clear, identity, hota = found
-    percent = [100 * float(v) for v in (clear["MOTA"], identity["IDF1"], np.mean(hota["HOTA"]))]
-    return Score(percent[0], percent[1], percent[2], int(clear["IDSW"]), rate)
+    videos = [(_identified(truth), _identified(output)) for truth, output in pairs]
+    scores = score_tracking(videos)
+    assert scores is not None
+    return Score(100 * scores.mota, 100 * scores.idf1, 100 * scores.hota, scores.switches, rate)
 
 
-def _as_trackeval(truth: Output, output: Output) -> dict[str, Any]:
-    """What trackeval's metrics take: identities numbered from 0, overlaps a frame."""
-    numbers: tuple[dict[int, int], dict[int, int]] = ({}, {})
-    ids: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    for frames, known, listed in zip((truth, output), numbers, ids, strict=True):
-        for given, _ in frames:
-            listed.append(np.array([known.setdefault(int(i), len(known)) for i in given], int))
-    return {
-        "num_gt_dets": sum(map(len, ids[0])),
-        "num_tracker_dets": sum(map(len, ids[1])),
-        "num_gt_ids": len(numbers[0]),
-        "num_tracker_ids": len(numbers[1]),
-        "num_timesteps": len(truth),
-        "gt_ids": ids[0],
-        "tracker_ids": ids[1],
-        "similarity_scores": [
-            overlaps(a.astype(np.float32), b.astype(np.float32)).astype(np.float64)
-            for (_, a), (_, b) in zip(truth, output, strict=True)
-        ],
-    }
+def _identified(frames: Output) -> list[Identified]:
+    return [Identified(ids.astype(np.int64), boxes.astype(np.float32)) for ids, boxes in frames]
 
 
 def ours(config: TrackerConfig | None = None) -> Run:

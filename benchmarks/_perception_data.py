@@ -3,19 +3,20 @@
 Three data sets lie side by side: `train`; `placements`, the same tasks with things standing elsewhere; and
 `tasks`, tasks that are never trained on. The last two are also seen by a camera that `train` lacks. Two of
 the held-out tasks have objects of known classes, one has a thing that training never shows (a nut). A third
-camera of `train` stands somewhere else at every step.
+camera of `train` stands somewhere else at every step. `depth` is for depth alone: small views of other tasks'
+placements from all sides, three of them from anywhere; `UNSEEN_CAMERA` is in it to be measured on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vla_data.protocols import OnProgress, no_progress
 from vla_data.sim import CameraView
 from vla_data.sim.config import Wander
-from vla_data.sim.generate import GenerateConfig, generate
+from vla_data.sim.generate import PRESETS, GenerateConfig, generate
 
 SIZE = 240  # pixels, both sides
 KNOWN_CAMERAS, UNSEEN_CAMERA = ("corner4", "corner"), "corner3"
@@ -36,11 +37,12 @@ TRAIN_CLASSES = (
 
 @dataclass(frozen=True)
 class PerceptionData:
-    """The three data sets, each the directory that `open_episodes` takes."""
+    """The data sets, each the directory that `open_episodes` takes."""
 
     train: Path
     placements: Path
     tasks: Path
+    depth: Path
 
 
 def perception_data(
@@ -65,7 +67,22 @@ def _configs(smoke: bool) -> dict[str, GenerateConfig]:
     free = CameraView(FREE_CAMERA, KNOWN_CAMERAS[0], size, size, Wander(TABLE))
     known = (*_views(KNOWN_CAMERAS, size), free)
     unseen = _views((KNOWN_CAMERAS[0], UNSEEN_CAMERA), size)
+    everywhere = PRESETS["perception"]()
+    views = tuple(
+        CameraView(f"free{fovy}", KNOWN_CAMERAS[0], 96, 96, Wander(TABLE, fovy=float(fovy)))
+        for fovy in (40, 50, 60)
+    )
+    fixed = tuple(c for c in everywhere.cameras or () if not c.name.startswith(FREE_CAMERA))
+    depth = replace(
+        everywhere,
+        tasks=everywhere.tasks[: 2 if smoke else None],
+        episodes=episodes(4),
+        seed=3,
+        cameras=(*fixed, *views),
+        image_encoding="jpeg",
+    )
     return {
+        "depth": depth,
         "train": _config(tasks, episodes(6), 0, known),
         "placements": _config(tasks, episodes(2), 1, unseen),
         "tasks": _config(HELD_OUT_TASKS[: len(tasks)], episodes(3), 2, unseen),

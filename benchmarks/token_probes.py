@@ -288,12 +288,22 @@ def _probe(data: Data, rows: Rows, target: str) -> Score:
     moving = np.linalg.norm(true[:, 3:], axis=1) > MOVING
     off, least = said - true, floor - true
     return Score(
-        *(float(1 - (off[:, p] ** 2).sum() / (least[:, p] ** 2).sum()) for p in (slice(3), slice(3, 6))),
-        *(
-            tuple(100 * float(np.median(np.linalg.norm(e[w][:, p], axis=1))) for e in (off, least))
-            for p, w in ((slice(3), slice(None)), (slice(2, 3), slice(None)), (slice(3, 6), moving))
-        ),  # type: ignore[arg-type]
+        _r2(off[:, :3], least[:, :3]),
+        _r2(off[:, 3:], least[:, 3:]),
+        _medians(off[:, :3], least[:, :3]),
+        _medians(off[:, 2:3], least[:, 2:3]),
+        _medians(off[moving, 3:], least[moving, 3:]),
     )
+
+
+def _r2(off: np.ndarray, least: np.ndarray) -> float:
+    return float(1 - (off**2).sum() / (least**2).sum())
+
+
+def _medians(off: np.ndarray, least: np.ndarray) -> tuple[float, float]:
+    """Of the lengths of errors, in hundredths: of the probe and of the floor."""
+    own, floor = (100 * float(np.median(np.linalg.norm(e, axis=1))) for e in (off, least))
+    return own, floor
 
 
 def _aim(clip: Clip, classes: tuple[str, ...], target: str) -> tuple[np.ndarray, np.ndarray]:
@@ -303,7 +313,7 @@ def _aim(clip: Clip, classes: tuple[str, ...], target: str) -> tuple[np.ndarray,
     visible[:, [(name == HAND) != (target == HAND) for name in classes]] = False
     which, frames = visible.argmax(axis=1), np.arange(len(visible))
     values = [v[frames, which] for v in (clip.truth.position, clip.truth.velocity)]
-    return visible.any(axis=1), np.concatenate(values, axis=1).astype(np.float64)
+    return np.asarray(visible.any(axis=1)), np.concatenate(values, axis=1).astype(np.float64)
 
 
 def _ridge(x: np.ndarray, y: np.ndarray, group: np.ndarray, new: np.ndarray) -> np.ndarray:

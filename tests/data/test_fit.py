@@ -190,6 +190,24 @@ def test_bfloat16_computes_low_and_keeps_weights_whole(tmp_path: Path):
     assert (module.weight.sign() == TRUTH.sign()).all()
 
 
+@pytest.mark.parametrize(("known", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_precision_follows_what_the_processor_knows(
+    known: bool, expected: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: known, raising=False)
+    seen: set[torch.dtype] = set()
+
+    class Told(Line):
+        def training_loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            seen.add((batch["x"] @ self.weight).dtype)
+            return super().training_loss(batch)
+
+    fit(Told(), line_batch, replace(LINE, precision="auto", device="cpu", steps=2), tmp_path, no_progress)
+    assert seen == {expected}
+
+
 def test_a_missing_gpu_is_a_configuration_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="no CUDA device"):

@@ -94,7 +94,7 @@ def protocol(arms: Sequence[Arm], config: EvalConfig) -> str:
 
 def speed(checkpoint: Path, config: EvalConfig) -> Section:
     """How long the policy thinks, beside the time it has."""
-    from vla_data.fit.threads import torch_threads
+    from vla_data.fit.hardware import torch_threads
 
     with torch_threads(config.threads):
         policy = load_policy(checkpoint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vla_cli.commands import (
     vision_depth,
     vision_encode,
+    vision_eval,
     vision_labels,
     vision_perceive,
     vision_track,
@@ -20,3 +21,4 @@ vision_track.register(app)
 vision_depth.register(app)
 vision_perceive.register(app)
 vision_encode.register(app)
+vision_eval.register(app)

@@ -25,7 +25,8 @@ class FitConfig:
         ema_decay: keep an exponential moving average of the weights and end with it; None keeps none.
             Early on the decay is min(ema_decay, (1 + t) / (10 + t)), so that short runs are not held back.
         seed: of torch, numpy and python inside the loop.
-        precision: "bf16-mixed" computes in bfloat16 where that is safe.
+        precision: "bf16-mixed" computes in bfloat16 where that is safe; "auto" does where the device has
+            instructions for it, and results then depend on the machine.
         device: "auto" takes a CUDA device if there is one.
         threads: torch's CPU threads; None takes all cores this process may use. Results are
             bit-equal only between runs with the same number. One is the default because the networks
@@ -48,7 +49,7 @@ class FitConfig:
     gradient_clip: float | None = 1.0
     ema_decay: float | None = None
     seed: int = 0
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "auto"] = "32-true"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = 1
     checkpoint_every: int = 500

@@ -22,8 +22,8 @@ from vla_data.config import config_hash
 from vla_data.errors import ConfigError
 from vla_data.files import remove_parts, write_bytes
 from vla_data.fit.config import FitConfig
+from vla_data.fit.hardware import knows_bfloat16, torch_threads
 from vla_data.fit.rng import isolated_rng
-from vla_data.fit.threads import torch_threads
 from vla_data.pool import cpu_count
 from vla_data.protocols import OnProgress
 
@@ -126,6 +126,9 @@ def _trainer(module: nn.Module, config: FitConfig, callbacks: list[pl.Callback])
 
     from vla_data.fit.state import SafetensorsIO
 
+    precision = config.precision
+    if precision == "auto":
+        precision = "bf16-mixed" if knows_bfloat16(config.device) else "32-true"
     shapes = {name: list(t.shape) for name, t in module.state_dict().items()}
     identity = {"configuration": config_hash(config), "module": config_hash(shapes)}
     return pl.Trainer(
@@ -133,7 +136,7 @@ def _trainer(module: nn.Module, config: FitConfig, callbacks: list[pl.Callback])
         max_epochs=-1,
         accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[config.device],
         devices=1,
-        precision=config.precision,
+        precision=precision,
         gradient_clip_val=config.gradient_clip,
         callbacks=callbacks,
         plugins=[SafetensorsIO(identity)],

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from vla_data.errors import ConfigError, DataError, MissingDependencyError
-from vla_data.fit.threads import torch_threads
+from vla_data.fit.hardware import torch_threads
 from vla_vision.detection.checkpoint import FILES, DetectorRecord
 from vla_vision.detection.config import DetectOptions
 from vla_vision.detection.decoding import Layout

@@ -7,7 +7,7 @@ from collections import deque
 import torch
 
 from vla_data.errors import CheckpointError
-from vla_data.fit.threads import torch_threads
+from vla_data.fit.hardware import torch_threads
 from vla_vision.encoder.features import FrameFeatures, stack
 from vla_vision.encoder.tokens import Tokens, to_batch
 from vla_vision.encoder.video_encoder import VideoEncoder

@@ -119,7 +119,7 @@ def _large() -> TrainEncoderConfig:
         weight_decay=2e-2,
         warmup_steps=500,
         ema_decay=0.9995,
-        precision="bf16-mixed",
+        precision="auto",
     )
     return TrainEncoderConfig(ENCODERS["large"](), decoder=DecoderConfig(256, 3, 8), fit=fit)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vla_data.errors import ConfigError
 from vla_vision.depth.smoothing import SmoothingConfig
@@ -58,6 +58,14 @@ def _realtime() -> PerceiveConfig:
     )
 
 
+def _manipulation() -> PerceiveConfig:
+    """For a hand and things on a table: it starts and stops fast, and an unsure detection begins a track too,
+    whose score says how sure it is."""
+    tracker = replace(TrackerConfig(), high_score=0.25, new_score=0.25, confirm_hits=2)
+    moving = VelocityConfig(acceleration=3.0, depth_noise=0.02, pixel_noise=0.7)
+    return PerceiveConfig(tracker, moving, FlowConfig())
+
+
 def _fixed_camera() -> PerceiveConfig:
     return PerceiveConfig(tracker=TRACKERS["fixed-camera"](), flow=FlowConfig())
 
@@ -66,4 +74,5 @@ PRESETS: dict[str, Callable[[], PerceiveConfig]] = {
     "default": _default,
     "realtime": _realtime,
     "fixed-camera": _fixed_camera,
+    "manipulation": _manipulation,
 }

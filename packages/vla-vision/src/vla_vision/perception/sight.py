@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vla_data.errors import ConfigError, UnknownNameError
 from vla_data.types import Episode
+from vla_vision.detection.config import DetectOptions
 from vla_vision.labels.truth import true_labels
 from vla_vision.perception.config import PRESETS as LOOPS
 from vla_vision.perception.config import PerceiveConfig
@@ -18,13 +19,6 @@ from vla_vision.tracking.sources import EpisodeFrames, FrameSource, SourceFrame
 from vla_vision.types import DepthModel, Detections, Detector, Embedder
 
 LABELS, SENSOR, NONE, HISTOGRAM = "labels", "sensor", "none", "histogram"
-
-
-def _loop() -> PerceiveConfig:
-    """Unsure detections begin a track too: their score is part of the token. A hand starts and stops fast."""
-    loop = LOOPS["default"]()
-    tracker = replace(loop.tracker, high_score=0.25, new_score=0.25, confirm_hits=2)
-    return replace(loop, tracker=tracker, velocity=replace(loop.velocity, acceleration=2.0))
 
 
 @dataclass(frozen=True)
@@ -44,7 +38,7 @@ class SightConfig:
     depth: str | None = None
     look: str = HISTOGRAM
     prompts: tuple[str, ...] = ()
-    loop: PerceiveConfig = field(default_factory=_loop)
+    loop: PerceiveConfig = field(default_factory=LOOPS["manipulation"])
 
 
 class Sight:
@@ -52,14 +46,20 @@ class Sight:
 
     Args:
         class_names: that boxes of labels are told apart by; a detector has its own.
+        options: of the detector.
 
     Raises:
         CheckpointError, MissingDependencyError: weights cannot be loaded.
     """
 
-    def __init__(self, config: SightConfig, class_names: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        config: SightConfig,
+        class_names: tuple[str, ...] = (),
+        options: DetectOptions | None = None,
+    ) -> None:
         self.config = config
-        self.models = Models(*_models(config), load_embedder(config.look))
+        self.models = Models(*_models(config, options), load_embedder(config.look))
         detector = self.models.detector
         self.class_names = class_names if detector is None else detector.class_names
 
@@ -113,7 +113,8 @@ class Sight:
                 yield replace(frame, detections=found.objects)
         else:
             for frame in source:
-                yield replace(frame, detections=Detections.empty(self.class_names))
+                known = frame.detections is not None
+                yield frame if known else replace(frame, detections=Detections.empty(self.class_names))
 
 
 def depth_origin(config: SightConfig, source: FrameSource) -> str:
@@ -124,12 +125,12 @@ def depth_origin(config: SightConfig, source: FrameSource) -> str:
     return SENSOR if own and config.depth != NONE else NONE
 
 
-def _models(config: SightConfig) -> tuple[Detector | None, DepthModel | None]:
+def _models(config: SightConfig, options: DetectOptions | None) -> tuple[Detector | None, DepthModel | None]:
     detector, depth = None, None
     if config.detector not in (None, LABELS):
         from vla_vision.detection.registry import load_detector
 
-        detector = load_detector(config.detector, class_names=config.prompts)
+        detector = load_detector(config.detector, options=options, class_names=config.prompts)
     if config.depth not in (None, NONE, SENSOR):
         from vla_vision.depth.loading import load_depth
 
