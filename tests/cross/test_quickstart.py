@@ -15,7 +15,7 @@ import pytest
 
 from vla_data.runs import MANIFEST, Manifest
 
-STAGES = ("data", "explore", "codec", "policy", "evaluate")  # directories, in order
+STAGES = ("data", "explore", "perceive", "codec", "policy", "evaluate")  # directories, in order
 VLA = Path(sys.executable).with_name("vla")
 
 

@@ -26,8 +26,10 @@ from vla_vision.evaluation import (
     mot_video,
     score_tracking,
 )
+from vla_vision.evaluation.album import Album, Shown
 from vla_vision.evaluation.config import PRESETS
-from vla_vision.evaluation.scoring import Hearing, _Album, _depth_scores
+from vla_vision.evaluation.depth_scores import score_depths
+from vla_vision.evaluation.scoring import Hearing
 from vla_vision.labels.truth import FrameLabels, Motion
 from vla_vision.perception import Sight, SightConfig
 from vla_vision.tracking import MotFrames, read_mot
@@ -161,15 +163,15 @@ def test_depth_beside_what_knows_the_frames():
     true[1] = 4.0
     said = true * 1.1
     nowhere = np.zeros((4, 6), bool)
-    scores = _depth_scores([(said[i], true[i], nowhere) for i in range(2)])
+    scores = score_depths([(said[i], true[i], nowhere) for i in range(2)])
     assert scores is not None
     assert scores.frames == 2
     assert scores.all["network"].abs_rel == pytest.approx(0.1)
     assert scores.all["pixel mean"].abs_rel == pytest.approx((0.5 + 0.25) / 2)
     assert scores.all["constant"].abs_rel == pytest.approx((np.sqrt(2) - 1 + 1 - np.sqrt(0.5)) / 2, rel=1e-4)
     assert scores.moving == {}
-    assert _depth_scores([]) is None
-    assert _depth_scores([(said[0], np.zeros((4, 6), np.float32), nowhere)]) is None
+    assert score_depths([]) is None
+    assert score_depths([(said[0], np.zeros((4, 6), np.float32), nowhere)]) is None
 
 
 # The pass
@@ -194,19 +196,17 @@ def test_what_is_tracked_is_sure_and_what_is_scored_is_everything():
 
 
 def test_pictures_are_spread_over_all_frames():
-    album = _Album(4)
+    album = Album(4)
     for index in range(1, 101):
         album.add(_shown(index))
     kept = [s.percept.index for s in album.picked()]
     assert len(kept) == 4
     assert kept[0] == 1
     assert kept[-1] > 75
-    assert _Album(0).picked() == []
+    assert Album(0).picked() == []
 
 
-def _shown(index: int):
-    from vla_vision.evaluation.scoring import Shown
-
+def _shown(index: int) -> Shown:
     nobody = Detections.empty(CLASSES)
     return Shown(str(index), percept(index, tracks([1])), FrameLabels(index, np.zeros(0, np.int64), nobody))
 
@@ -216,6 +216,7 @@ def test_true_boxes_are_tracked_and_measured(tmp_path: Path):
     summary, sections = evaluate_episodes(source, EvaluateConfig(LABELS, min_pixels=4), tmp_path)
     group = summary["groups"]["front"]
     assert (group["videos"], group["frames"]) == (2, 48)
+    assert summary["stages"]["frame"]["calls"] == 48
     assert group["boxes"] is None  # the labels themselves
     assert group["tracks"]["hota"] > 0.8
     assert group["tracks"]["switches"] == 0
@@ -228,6 +229,7 @@ def test_true_boxes_are_tracked_and_measured(tmp_path: Path):
     save_sections(tmp_path, sections)
     write_page(tmp_path / "page.html", "page", load_sections(tmp_path))
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 12
+    assert (tmp_path / "film.mp4").stat().st_size > 0
 
 
 class Flat:

@@ -1,28 +1,32 @@
 """The quick start: from an empty directory to a trained policy that drives a simulated arm.
 
-Five stages in one run directory, each skipped when up to date and resumed when interrupted:
-demonstrations → what is in them → action codec → policy → closed-loop evaluation; then one page.
+Six stages in one run directory, each skipped when up to date and resumed when interrupted:
+demonstrations → what is in them → what is seen in one → action codec → policy → closed-loop evaluation;
+then one page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vla_data.config import to_dict
-from vla_data.files import write_json
+from vla_data.files import read_json, write_json
 from vla_data.protocols import OnProgress, Progress, no_progress
 from vla_data.report import Section, Table, Text, write_page
-from vla_data.runs import Stage, StageResult, load_run_sections, machine, run_stage
+from vla_data.runs import MANIFEST, Manifest, Stage, StageResult, load_run_sections, machine, run_stage
+from vla_data.sim import CameraView
 from vla_data.sim.generate import GenerateConfig
 from vla_model.evaluate import Arm, EvalConfig
 from vla_model.finetuning import PRESETS as POLICY_PRESETS
 from vla_model.finetuning import FinetuneConfig
 from vla_ts.fit import PRESETS as CODEC_PRESETS
 from vla_ts.fit import FitVqvaeConfig
+from vla_vision.evaluation import EvaluateConfig
 
+SCENE_CAMERA = "corner4"
 TASKS = ("reach", "button-press-topdown", "drawer-open", "door-open", "window-open")
 
 
@@ -32,6 +36,11 @@ def _demonstrations() -> GenerateConfig:
     return GenerateConfig(episodes=80, noise=0.5)
 
 
+def _scene() -> GenerateConfig:
+    camera = CameraView(SCENE_CAMERA, SCENE_CAMERA, 240, 240)
+    return GenerateConfig(episodes=1, cameras=(camera,), labels=True, image_encoding="jpeg")
+
+
 @dataclass(frozen=True)
 class QuickstartConfig:
     """What the quick start does; `tasks` and `seed` reach into every stage.
@@ -39,12 +48,16 @@ class QuickstartConfig:
     Args:
         tasks: tasks to demonstrate, learn and try.
         seed: of demonstrations and of both trainings.
-        generate, codec, policy, evaluation: the stages' own configurations.
+        generate, scene, perception, codec, policy, evaluation: the stages' own configurations. `scene` is the
+            labelled episode that is looked at, of the last task; where `perception` names no weights, those
+            of runs `detector` and `depth` beside this one are taken, if there are any.
     """
 
     tasks: tuple[str, ...] = TASKS
     seed: int = 0
     generate: GenerateConfig = field(default_factory=_demonstrations)
+    scene: GenerateConfig = field(default_factory=_scene)
+    perception: EvaluateConfig = field(default_factory=lambda: EvaluateConfig(pictures=0))
     codec: FitVqvaeConfig = field(default_factory=CODEC_PRESETS["default"])
     policy: FinetuneConfig = field(default_factory=POLICY_PRESETS["default"])
     evaluation: EvalConfig = field(default_factory=EvalConfig)
@@ -55,6 +68,7 @@ def _smoke() -> QuickstartConfig:
     return replace(
         base,
         generate=replace(base.generate, episodes=4),
+        scene=replace(base.scene, cameras=(CameraView(SCENE_CAMERA, SCENE_CAMERA, 96, 96),)),
         codec=CODEC_PRESETS["debug"](),
         policy=POLICY_PRESETS["debug"](),
         evaluation=replace(base.evaluation, trials=2, max_steps=100),
@@ -97,11 +111,21 @@ def stages(config: QuickstartConfig, out: Path, workers: int | None, on_progress
     codec_config = replace(config.codec, fit=replace(config.codec.fit, seed=config.seed))
     policy_config = replace(config.policy, fit=replace(config.policy.fit, seed=config.seed))
     evaluation = replace(config.evaluation, tasks=config.tasks, execute=config.policy.execute)
+    scene = replace(config.scene, tasks=config.tasks[-1:], seed=config.seed)
+    weights = earlier_weights(out) if config.perception.sight.detector is None else {}
+    seen, seen_config = out / "perceive", {"scene": scene, "perception": config.perception}
     arms = quickstart_arms(policy / "checkpoint")
     protocol = {"evaluation": to_dict(evaluation), "arms": {a.name: a.wording for a in arms}}
     return [
         Stage("generate", data, generate, (), lambda: _generate(generate, data, workers, on_progress)),
         Stage("explore", out / "explore", {}, (data,), lambda: _explore(data, on_progress)),
+        Stage(
+            "perceive",
+            seen,
+            seen_config,
+            tuple(weights.values()),
+            lambda: _perceive(scene, config.perception, weights, seen, on_progress),
+        ),
         Stage("codec", codec, codec_config, (data,), lambda: _codec(codec_config, data, codec, on_progress)),
         Stage(
             "policy",
@@ -150,6 +174,60 @@ def _explore(data: Path, on_progress: OnProgress) -> tuple[dict[str, Any], list[
         *model.sections(),
         *explore.sections(found),
     ]
+
+
+def earlier_weights(out: Path) -> dict[str, Path]:
+    """Runs of `vla vision train` and `train-depth` beside this one, called `detector` and `depth`.
+
+    They are looked for once and remembered in `out`: a run goes on as it began.
+    """
+    note = out / "weights.json"
+    if not note.is_file():
+        names = {"detector": "train-detector", "depth": "train-depth"}
+        paths = {name: out.parent / name for name in names}
+        found = {n: p for n, p in paths.items() if (p / MANIFEST).is_file()}
+        kept = [name for name, path in found.items() if Manifest.load(path).stage == names[name]]
+        write_json(note, kept)
+    return {name: out.parent / name for name in read_json(note)}
+
+
+def _perceive(
+    scene: GenerateConfig,
+    config: EvaluateConfig,
+    weights: Mapping[str, Path],
+    out: Path,
+    on_progress: OnProgress,
+) -> tuple[dict[str, Any], list[Section]]:
+    """One labelled episode, perceived with what there is."""
+    from vla_data import open_episodes
+    from vla_data.sim.generate import generate
+    from vla_vision.evaluation import evaluate_episodes
+
+    made = generate(scene, out / "scene", workers=1, on_progress=on_progress)
+    sight = config.sight
+    detector = sight.detector or str(weights.get("detector", "labels"))
+    depth = sight.depth or str(weights.get("depth", "sensor"))
+    config = replace(config, sight=replace(sight, detector=detector, depth=depth))
+    summary, sections = evaluate_episodes(open_episodes(made["directory"]), config, out, on_progress)
+    order = sorted(sections, key=lambda s: s.title != "Frames")  # first what it looks like
+    shown = Text(_missing(detector, depth)), *(block for section in order for block in section.blocks)
+    return {**summary, "detector": detector, "depth": depth}, [Section("Perception", shown)]
+
+
+def _missing(detector: str, depth: str) -> str:
+    """What stands in for weights that nobody has trained yet, and how to train them."""
+    said = []
+    if detector == "labels":
+        said.append(
+            "No detector has been trained here, so the boxes are the simulator's and nothing is said of "
+            "detection: vla vision train --data EPISODES --out runs/detector."
+        )
+    if depth == "sensor":
+        said.append(
+            "No depth network has been trained here, so depth is the simulator's, as a depth camera would "
+            "give it: vla vision train-depth --data EPISODES --out runs/depth."
+        )
+    return " ".join(said) or "Detector and depth network are those of runs beside this one."
 
 
 def _codec(

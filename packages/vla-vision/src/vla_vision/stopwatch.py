@@ -38,6 +38,10 @@ class Stopwatch:
             self.frames.append((time.perf_counter() if now is None else now) - self._began)
             self._began = None
 
+    def drop(self) -> None:
+        """The frame that has begun does not come."""
+        self._began = None
+
     @property
     def seconds(self) -> dict[str, float]:
         """Of each stage, in all."""

@@ -23,6 +23,7 @@ class EvaluateConfig:
         score: least confidence of a detection that is tracked; average precision hears of all.
         depth_every: one frame in so many has its depth measured.
         pictures: frames on the page.
+        film: show the first video as a clip, at most at so many frames a second; 0 shows none.
     """
 
     sight: SightConfig = field(default_factory=SightConfig)
@@ -33,17 +34,19 @@ class EvaluateConfig:
     score: float = 0.25
     depth_every: int = 10
     pictures: int = 12
+    film: float = 15.0
 
     def __post_init__(self) -> None:
         least = {"min_pixels": 1, "depth_every": 1, "pictures": 0}
         wrong = [f"{n} {getattr(self, n)}" for n, low in least.items() if getattr(self, n) < low]
         wrong += [f"episodes {self.episodes}"] if self.episodes is not None and self.episodes < 1 else []
         wrong += [] if 0 <= self.score <= 1 else [f"score {self.score:g}"]
+        wrong += [] if self.film >= 0 else [f"film {self.film:g}"]
         if wrong:
             raise ConfigError(
                 "perception cannot be measured like this",
                 where="EvaluateConfig",
-                expected="min_pixels, depth_every and episodes of at least 1, score in [0, 1]",
+                expected="min_pixels, depth_every and episodes at least 1, score in [0, 1], film at least 0",
                 got="; ".join(wrong),
             )
 

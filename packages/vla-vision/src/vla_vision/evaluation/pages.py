@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from vla_data.report import Block, Gallery, Media, Section, Table, Text
-from vla_vision.evaluation.scoring import Evaluation, GroupScores, Shown
+from vla_vision.evaluation.album import Shown
+from vla_vision.evaluation.scoring import Evaluation, GroupScores
 from vla_vision.labels.pictures import write_picture
 from vla_vision.perception.drawing import PerceptPainter
 from vla_vision.types import Frame
@@ -39,10 +40,12 @@ def describe(found: Evaluation, out: Path) -> tuple[dict[str, Any], list[Section
             title = {"boxes": "Detection", "tracks": "Tracking", "motion": "Motion", "depth": "Depth"}[name]
             sections.append(Section(title, (Text(EXPLANATIONS[name]), *table)))
     sections.append(Section("Rate", (_stages(found),)))
-    if found.shown:
-        text = "Tracks in colours: number, class, distance, speed; true boxes white."
-        pictures = Gallery(tuple(_picture(shown, i, out) for i, shown in enumerate(found.shown)), WIDE)
-        sections.append(Section("Frames", (Text(text), pictures)))
+    film = [] if found.film is None else [Media(found.film[0].name, f"{found.film[1]}, slowed down")]
+    pictures = [_picture(shown, i, out) for i, shown in enumerate(found.shown)]
+    if film or pictures:
+        text = "Tracks in colours: number, class, distance, speed; an arrow shows half a second of motion."
+        text += " True boxes are white." if pictures else ""
+        sections.append(Section("Frames", (Text(text), Gallery((*film, *pictures), WIDE))))
     return summarise(found), sections
 
 

@@ -34,7 +34,7 @@ def evaluate_episodes(
     sight = Sight(config.sight, names, EVERYTHING)
     videos = labelled_videos(source, sight, config)
     total = count_videos(source, config)
-    found = evaluate(videos, sight, config, on_progress, total=total, encoder=_encoder(config))
+    found = evaluate(videos, sight, config, on_progress, total=total, encoder=_encoder(config), out=out)
     return describe(found, out)
 
 
@@ -57,7 +57,9 @@ def evaluate_video(
     """
     sight = Sight(config.sight, options=EVERYTHING)
     video = mot_video(frames, truth, skip_corrupt=skip_corrupt)
-    found = evaluate([video], sight, config, on_progress, total=1, limit=limit, encoder=_encoder(config))
+    found = evaluate(
+        [video], sight, config, on_progress, total=1, limit=limit, encoder=_encoder(config), out=out
+    )
     return describe(found, out)
 
 

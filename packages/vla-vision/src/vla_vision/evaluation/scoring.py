@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vla_data.errors import DataError
 from vla_data.protocols import OnProgress, Progress, no_progress
-from vla_vision.depth.evaluation import DepthScore, pixel_mean, score
 from vla_vision.depth.frames import usable_depth
 from vla_vision.detection.scores import DetectionScores, score_detections
+from vla_vision.evaluation.album import Album, Film, Shown
 from vla_vision.evaluation.config import EvaluateConfig
+from vla_vision.evaluation.depth_scores import DepthScores, score_depths
 from vla_vision.evaluation.motion_scores import SLOWEST, MotionJudge, MotionScores
 from vla_vision.evaluation.tracking_scores import Identified, TrackScores, score_tracking
 from vla_vision.evaluation.videos import TrueVideo, unnamed
@@ -24,21 +26,9 @@ from vla_vision.perception.sight import Sight
 from vla_vision.stopwatch import Stopwatch
 from vla_vision.types import Detections, Detector, Frame
 
+FILM = "film.mp4"
 MAX_DEPTH = 10.0  # metres; farther is not measured: a simulator's sky lies at its far plane
 NOT_PERCEPTION = ("read", "judge")
-
-
-@dataclass(frozen=True)
-class DepthScores:
-    """Depth of the network beside what needs none, on all pixels and on those of moving objects.
-
-    “pixel mean”: of each pixel over the very frames that are measured; “constant”: one depth for all. Both
-    know what they are measured on.
-    """
-
-    all: dict[str, DepthScore]
-    moving: dict[str, DepthScore]
-    frames: int
 
 
 @dataclass(frozen=True)
@@ -69,6 +59,7 @@ class Evaluation:
         stages: milliseconds, see `Stopwatch.table`.
         tokens_per_frame, tokens_per_second: of the encoder; 0 without one.
         shown: pictures for the page, evenly over all frames.
+        film: the clip of the first video, where one was made, and its name.
     """
 
     groups: dict[str, GroupScores]
@@ -77,15 +68,7 @@ class Evaluation:
     tokens_per_frame: int = 0
     tokens_per_second: float = 0.0
     shown: list[Shown] = field(default_factory=list)
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """A frame as it was perceived, and its truth."""
-
-    name: str
-    percept: Percept
-    labels: FrameLabels
+    film: tuple[Path, str] | None = None
 
 
 class Hearing:
@@ -121,7 +104,7 @@ class _Gathered:
             boxes,
             score_tracking(self.sequences),
             self.judge.scores(),
-            _depth_scores(self.depths),
+            score_depths(self.depths),
         )
 
 
@@ -134,6 +117,7 @@ def evaluate(
     total: int | None = None,
     limit: int | None = None,
     encoder: Any = None,
+    out: Path | None = None,
 ) -> Evaluation:
     """Perceive all frames of all videos and compare with the truth.
 
@@ -142,6 +126,7 @@ def evaluate(
         total: how many videos there are, where that is known.
         limit: frames of each video.
         encoder: a `VideoEncoder`, to count tokens.
+        out: where the film is written; None writes none.
 
     Raises:
         DataError: there is no frame, or fewer or more than the truth is of.
@@ -152,11 +137,16 @@ def evaluate(
     looking.models = replace(sight.models, detector=hearing)
     groups: dict[str, _Gathered] = {}
     everything = _Gathered(MotionJudge(config.sight.loop.velocity))
-    watch, shown = Stopwatch(), _Album(config.pictures)
+    watch, shown = Stopwatch(), Album(config.pictures)
     tokens = _Tokens(encoder) if encoder is not None else None
+    film: tuple[Path, str] | None = None
     for done, video in enumerate(videos):
+        if done == 0 and out is not None and config.film:
+            film = out / FILM, video.frames.name
         own = groups.setdefault(video.group, _Gathered(MotionJudge(config.sight.loop.velocity)))
-        _watch(video, looking, config, hearing, (own, everything), watch, shown, limit, tokens)
+        rate = min(config.film, video.frames.frame_rate)
+        with Film(film[0] if film and done == 0 else None, rate) as clip:
+            _watch(video, looking, config, hearing, (own, everything), watch, shown, limit, tokens, clip)
         on_progress(Progress("evaluate", done + 1, total, "videos"))
     if not everything.truth:
         raise DataError("there is no frame to measure", expected="at least one", got="none")
@@ -167,7 +157,8 @@ def evaluate(
     seconds = sum(watch.frames) - sum(watch.seconds.get(stage, 0.0) for stage in NOT_PERCEPTION)
     rate = len(watch.frames) / seconds if seconds > 0 else 0.0
     each = tokens.each if tokens is not None else 0
-    return Evaluation(told, round(rate, 1), watch.table(), each, round(rate * each, 1), shown.picked())
+    made = film if film and film[0].is_file() else None
+    return Evaluation(told, round(rate, 1), watch.table(), each, round(rate * each, 1), shown.picked(), made)
 
 
 def _watch(
@@ -177,9 +168,10 @@ def _watch(
     hearing: Hearing | None,
     groups: Sequence[_Gathered],
     watch: Stopwatch,
-    album: _Album,
+    album: Album,
     limit: int | None,
     tokens: _Tokens | None,
+    clip: Film,
 ) -> None:
     """One video into its group, the first, and into the sum of all; depth is of one camera."""
     labels = video.labels[:limit]
@@ -209,6 +201,7 @@ def _watch(
             group.judge.add(percept, label)
         groups[0].depths += [depth] if depth is not None else []
         album.add(Shown(f"{video.frames.name}, frame {percept.index}", percept, label))
+        clip.add(percept)
         count += 1
         watch.lap("judge")
     watch.stop()
@@ -237,26 +230,6 @@ def _depth_of(
     return percept.depth.values.astype(np.float16), true.astype(np.float16), moving
 
 
-def _depth_scores(rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> DepthScores | None:
-    if not any((true > 0).any() for _, true, _ in rows):
-        return None
-    parts = zip(*rows, strict=True)
-    said, true, moving = (np.concatenate([one.ravel() for one in part]) for part in parts)
-    true = true.astype(np.float32)
-    methods = {"network": said.astype(np.float32)}
-    if len({row[1].shape for row in rows}) == 1:
-        methods["pixel mean"] = np.tile(pixel_mean(np.stack([row[1] for row in rows])).ravel(), len(rows))
-    middle = np.exp(np.log(true[true > 0].astype(np.float64)).mean())
-    methods["constant"] = np.full(true.shape, middle, np.float32)
-    everywhere = {name: score(p, true) for name, p in methods.items()}
-    where_moving = {name: score(p, true, moving) for name, p in methods.items()}
-    return DepthScores(
-        {name: s for name, s in everywhere.items() if s is not None},
-        {name: s for name, s in where_moving.items() if s is not None},
-        len(rows),
-    )
-
-
 def _other_length(video: TrueVideo, got: str) -> DataError:
     return DataError(
         "a video and its truth are of different frames",
@@ -265,28 +238,6 @@ def _other_length(video: TrueVideo, got: str) -> DataError:
         got=got,
         next_step="give the truth of this very video",
     )
-
-
-class _Album:
-    """Keeps frames evenly over all it is shown, never more than twice as many as are wanted."""
-
-    def __init__(self, wanted: int) -> None:
-        self.wanted, self.every, self.seen = wanted, 1, 0
-        self.kept: list[Shown] = []
-
-    def add(self, shown: Shown) -> None:
-        """Another frame."""
-        if self.wanted and self.seen % self.every == 0 and shown.percept.image is not None:
-            self.kept.append(shown)
-            if len(self.kept) >= 2 * self.wanted:
-                self.kept, self.every = self.kept[::2], 2 * self.every
-        self.seen += 1
-
-    def picked(self) -> list[Shown]:
-        """As many as are wanted, evenly."""
-        count = min(self.wanted, len(self.kept))
-        index = np.linspace(0, len(self.kept) - 1, count).round().astype(int) if count else []
-        return [self.kept[i] for i in index]
 
 
 class _Tokens:

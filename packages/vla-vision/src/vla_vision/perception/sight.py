@@ -95,6 +95,7 @@ class Sight:
                 perceiver.watch.lap("read")
                 yield perceiver.update(frame)
                 perceiver.watch.next_frame()
+            perceiver.watch.drop()
 
     def boxed(self, source: FrameSource) -> Iterator[SourceFrame]:
         """Frames that need no detector, where there is none."""

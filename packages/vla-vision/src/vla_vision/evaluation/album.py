@@ -1,0 +1,77 @@
+"""What a page shows of a measurement: frames spread over all videos, and the first video as a clip."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from vla_data.files import atomic_path
+from vla_data.video import Mp4Writer
+from vla_vision.labels.truth import FrameLabels
+from vla_vision.perception.percept import Percept
+from vla_vision.tracking.sinks import AnnotatedVideo
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A frame as it was perceived, and its truth."""
+
+    name: str
+    percept: Percept
+    labels: FrameLabels
+
+
+class Album:
+    """Keeps frames evenly over all it is shown, never more than twice as many as are wanted."""
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted, self.every, self.seen = wanted, 1, 0
+        self.kept: list[Shown] = []
+
+    def add(self, shown: Shown) -> None:
+        """Another frame."""
+        if self.wanted and self.seen % self.every == 0 and shown.percept.image is not None:
+            self.kept.append(shown)
+            if len(self.kept) >= 2 * self.wanted:
+                self.kept, self.every = self.kept[::2], 2 * self.every
+        self.seen += 1
+
+    def picked(self) -> list[Shown]:
+        """As many as are wanted, evenly."""
+        count = min(self.wanted, len(self.kept))
+        index = np.linspace(0, len(self.kept) - 1, count).round().astype(int) if count else []
+        return [self.kept[i] for i in index]
+
+
+class Film:
+    """A clip of what is perceived, whole or not there: none where `path` is None or there are no pictures."""
+
+    def __init__(self, path: Path | None, frame_rate: float) -> None:
+        self.path, self._rate = path, frame_rate
+        self._sink: AnnotatedVideo | None = None
+        self._stack = ExitStack()
+
+    def add(self, percept: Percept) -> None:
+        """Another frame."""
+        if self.path is None or percept.image is None:
+            return
+        if self._sink is None:
+            part = self._stack.enter_context(atomic_path(self.path))
+            self._sink = AnnotatedVideo(part, self._rate, Mp4Writer)
+        self._sink.add(percept)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        writer = self._sink.writer if self._sink is not None else None
+        if writer is not None:
+            writer.close() if error is None else writer.abandon()
+        self._stack.__exit__(kind, error, trace)
