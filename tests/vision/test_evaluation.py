@@ -16,6 +16,7 @@ from tests.vision.labelled import FAR, INTRINSICS
 from vla_data.config import merge
 from vla_data.errors import ConfigError, DataError, MissingDependencyError
 from vla_data.report import load_sections, save_sections, write_page
+from vla_data.video import Mp4Writer
 from vla_vision.evaluation import (
     EvaluateConfig,
     Identified,
@@ -213,7 +214,8 @@ def _shown(index: int) -> Shown:
 
 def test_true_boxes_are_tracked_and_measured(tmp_path: Path):
     source = blocks(2, 24)
-    summary, sections = evaluate_episodes(source, EvaluateConfig(LABELS, min_pixels=4), tmp_path)
+    config = EvaluateConfig(LABELS, min_pixels=4)
+    summary, sections = evaluate_episodes(source, config, tmp_path, open_video=Mp4Writer)
     group = summary["groups"]["front"]
     assert (group["videos"], group["frames"]) == (2, 48)
     assert summary["stages"]["frame"]["calls"] == 48

@@ -201,6 +201,7 @@ def _perceive(
     """One labelled episode, perceived with what there is."""
     from vla_data import open_episodes
     from vla_data.sim.generate import generate
+    from vla_data.video import Mp4Writer
     from vla_vision.evaluation import evaluate_episodes
 
     made = generate(scene, out / "scene", workers=1, on_progress=on_progress)
@@ -208,7 +209,8 @@ def _perceive(
     detector = sight.detector or str(weights.get("detector", "labels"))
     depth = sight.depth or str(weights.get("depth", "sensor"))
     config = replace(config, sight=replace(sight, detector=detector, depth=depth))
-    summary, sections = evaluate_episodes(open_episodes(made["directory"]), config, out, on_progress)
+    source = open_episodes(made["directory"])
+    summary, sections = evaluate_episodes(source, config, out, on_progress, open_video=Mp4Writer)
     order = sorted(sections, key=lambda s: s.title != "Frames")  # first what it looks like
     shown = Text(_missing(detector, depth)), *(block for section in order for block in section.blocks)
     return {**summary, "detector": detector, "depth": depth}, [Section("Perception", shown)]

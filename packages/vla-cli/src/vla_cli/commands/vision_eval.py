@@ -129,6 +129,7 @@ def _evaluate(
 ) -> tuple[dict[str, Any], list[Section]]:
     from vla_data import open_episodes
     from vla_data.errors import ConfigError
+    from vla_data.video import Mp4Writer
     from vla_vision.evaluation import evaluate_episodes, evaluate_video
 
     known = truth or (located / TRUTH if (located / TRUTH).is_file() else None)
@@ -141,9 +142,12 @@ def _evaluate(
             next_step=f"vla vision eval {located} --truth gt.txt --weights PATH --out {out}",
         )
     if known is None:
-        return evaluate_episodes(open_episodes(str(located), split), config, out, on_progress)
+        source = open_episodes(str(located), split)
+        return evaluate_episodes(source, config, out, on_progress, open_video=Mp4Writer)
     frames = _frames(located, detections, config, skip_corrupt)
-    return evaluate_video(frames, known, config, out, on_progress, limit=limit, skip_corrupt=skip_corrupt)
+    return evaluate_video(
+        frames, known, config, out, on_progress, limit=limit, skip_corrupt=skip_corrupt, open_video=Mp4Writer
+    )
 
 
 def _frames(

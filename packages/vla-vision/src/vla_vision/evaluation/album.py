@@ -11,10 +11,9 @@ from typing import Self
 import numpy as np
 
 from vla_data.files import atomic_path
-from vla_data.video import Mp4Writer
 from vla_vision.labels.truth import FrameLabels
 from vla_vision.perception.percept import Percept
-from vla_vision.tracking.sinks import AnnotatedVideo
+from vla_vision.tracking.sinks import AnnotatedVideo, OpenVideo
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,20 +48,20 @@ class Album:
 
 
 class Film:
-    """A clip of what is perceived, whole or not there: none where `path` is None or there are no pictures."""
+    """A clip of what is perceived, whole or not there: none without a path, a writer or pictures."""
 
-    def __init__(self, path: Path | None, frame_rate: float) -> None:
-        self.path, self._rate = path, frame_rate
+    def __init__(self, path: Path | None, frame_rate: float, open_video: OpenVideo | None) -> None:
+        self._path, self._rate, self._open = path, frame_rate, open_video
         self._sink: AnnotatedVideo | None = None
         self._stack = ExitStack()
 
     def add(self, percept: Percept) -> None:
         """Another frame."""
-        if self.path is None or percept.image is None:
+        if self._path is None or self._open is None or percept.image is None:
             return
         if self._sink is None:
-            part = self._stack.enter_context(atomic_path(self.path))
-            self._sink = AnnotatedVideo(part, self._rate, Mp4Writer)
+            part = self._stack.enter_context(atomic_path(self._path))
+            self._sink = AnnotatedVideo(part, self._rate, self._open)
         self._sink.add(percept)
 
     def __enter__(self) -> Self:

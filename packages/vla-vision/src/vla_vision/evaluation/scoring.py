@@ -24,9 +24,9 @@ from vla_vision.labels.truth import FrameLabels
 from vla_vision.perception.percept import Percept
 from vla_vision.perception.sight import Sight
 from vla_vision.stopwatch import Stopwatch
+from vla_vision.tracking.sinks import Outputs
 from vla_vision.types import Detections, Detector, Frame
 
-FILM = "film.mp4"
 MAX_DEPTH = 10.0  # metres; farther is not measured: a simulator's sky lies at its far plane
 NOT_PERCEPTION = ("read", "judge")
 
@@ -117,7 +117,7 @@ def evaluate(
     total: int | None = None,
     limit: int | None = None,
     encoder: Any = None,
-    out: Path | None = None,
+    outputs: Outputs | None = None,
 ) -> Evaluation:
     """Perceive all frames of all videos and compare with the truth.
 
@@ -126,7 +126,7 @@ def evaluate(
         total: how many videos there are, where that is known.
         limit: frames of each video.
         encoder: a `VideoEncoder`, to count tokens.
-        out: where the film is written; None writes none.
+        outputs: the annotated video of the first one is written; none by default.
 
     Raises:
         DataError: there is no frame, or fewer or more than the truth is of.
@@ -139,13 +139,12 @@ def evaluate(
     everything = _Gathered(MotionJudge(config.sight.loop.velocity))
     watch, shown = Stopwatch(), Album(config.pictures)
     tokens = _Tokens(encoder) if encoder is not None else None
-    film: tuple[Path, str] | None = None
+    outputs, filmed = outputs or Outputs(), ""
     for done, video in enumerate(videos):
-        if done == 0 and out is not None and config.film:
-            film = out / FILM, video.frames.name
         own = groups.setdefault(video.group, _Gathered(MotionJudge(config.sight.loop.velocity)))
         rate = min(config.film, video.frames.frame_rate)
-        with Film(film[0] if film and done == 0 else None, rate) as clip:
+        filmed = filmed or video.frames.name
+        with Film(outputs.video if done == 0 else None, rate, outputs.open_video) as clip:
             _watch(video, looking, config, hearing, (own, everything), watch, shown, limit, tokens, clip)
         on_progress(Progress("evaluate", done + 1, total, "videos"))
     if not everything.truth:
@@ -157,7 +156,7 @@ def evaluate(
     seconds = sum(watch.frames) - sum(watch.seconds.get(stage, 0.0) for stage in NOT_PERCEPTION)
     rate = len(watch.frames) / seconds if seconds > 0 else 0.0
     each = tokens.each if tokens is not None else 0
-    made = film if film and film[0].is_file() else None
+    made = (outputs.video, filmed) if outputs.video is not None and outputs.video.is_file() else None
     return Evaluation(told, round(rate, 1), watch.table(), each, round(rate * each, 1), shown.picked(), made)
 
 
