@@ -1,6 +1,6 @@
 """What tokens hold: linear probes for position, depth and velocity of the gripper and of the task's object.
 
-Ten Meta-World tasks, seen by one camera. A ridge regression on frozen tokens is fitted on four episodes of
+Twenty Meta-World tasks, seen by one camera. A ridge regression on frozen tokens is fitted on four episodes of
 each task and measured on another placement of each. R² counts against the mean of the same task's training
 frames (position) or of all (velocity): what is won by knowing the task alone is won by the floor too. Patch
 tokens are read as one row of numbers. Of object tokens the probe gets the one whose class was asked for with
@@ -48,6 +48,7 @@ from vla_vision.tracking.sources import FrameSource, SourceFrame
 
 CAMERA, HAND = "corner4", "gripper"
 STEPS, SMOKE_STEPS = 1600, 5
+TRAIN_EPISODES, HELD_EPISODES = 4, 1  # of each task
 EVERY = 3  # frames of training episodes between those that a probe is fitted on: at 80 Hz they are much alike
 CORNERS, MISSING = 0.05, 0.1
 COMPONENTS = 256
@@ -181,9 +182,19 @@ def _goals(scores: dict[str, dict[str, Score]], main_name: str, note: str, smoke
 
 def _look(sources: Sequence[EpisodeSource], sight: Sight, classes: tuple[str, ...]) -> Data:
     config = ExtractConfig(FeatureConfig(class_names=classes), sight.config)
-    clips = [[look_at(source[i], i, CAMERA, config, sight) for i in range(len(source))] for source in sources]
     tasks = [[str(source[i].metadata["task"]) for i in range(len(source))] for source in sources]
+    kept = [_first(of, count) for of, count in zip(tasks, (TRAIN_EPISODES, HELD_EPISODES), strict=True)]
+    clips = [
+        [look_at(source[i], i, CAMERA, config, sight) for i in rows]
+        for source, rows in zip(sources, kept, strict=True)
+    ]
+    tasks = [[of[i] for i in rows] for of, rows in zip(tasks, kept, strict=True)]
     return Data(clips[0], clips[1], (tasks[0], tasks[1]), classes)
+
+
+def _first(tasks: Sequence[str], count: int) -> list[int]:
+    """Rows of the first so many episodes of each task."""
+    return [i for i, task in enumerate(tasks) if tasks[:i].count(task) < count]
 
 
 def _train(data: Data, steps: int, switches: dict[str, object]) -> VideoEncoder:
@@ -244,7 +255,7 @@ def _components(data: Data) -> Rows:
 def _with_truth(data: Data, sources: Sequence[EpisodeSource], classes: tuple[str, ...]) -> Data:
     """The same frames with the simulator's table of objects."""
     clips = [
-        [_true(clip, source[i], classes) for i, clip in enumerate(found)]
+        [_true(clip, source[clip.info.episode], classes) for clip in found]
         for found, source in zip((data.learnt, data.held), sources, strict=True)
     ]
     return replace(data, learnt=clips[0], held=clips[1])
