@@ -103,6 +103,26 @@ def test_depth_of_an_earlier_frame_is_measured_where_things_were_then():
     assert np.abs(ways).max() < 0.002  # three frames late, and 3 cm on
 
 
+def test_depth_of_a_network_is_believed_less_than_that_of_a_sensor():
+    """The same depths, that jump once: a network's are not taken for a motion, a sensor's are."""
+    config = replace(STILL, velocity=replace(STILL.velocity, depth_noise=0.01, network_noise=0.6))
+    jumps = [np.full((240, 320), 1.5 if i < 10 else 1.8, np.float32) for i in range(14)]
+
+    class Jumping:
+        def infer(self, images: Sequence[Frame], focal: float | None = None) -> list[DepthMap]:
+            self.count = getattr(self, "count", -1) + 1
+            return [DepthMap(jumps[self.count], "metric") for _ in images]
+
+    fastest = {}
+    for name, model in (("sensor", None), ("network", Jumping())):
+        with Perceiver(Models(Box(), model), config, K) as perceiver:
+            seen = [perceiver.update(replace(f, depth=d)) for f, d in zip(frames(14), jumps, strict=True)]
+        said = [p.velocities.velocities[0, 2] for p in seen if p.velocities is not None and len(p.velocities)]
+        fastest[name] = max(map(abs, said))
+    assert fastest["sensor"] > 0.5
+    assert fastest["network"] < 0.1
+
+
 def test_relative_depth_is_shown_and_moves_nothing():
     percept = Perceiver(Models(Box(), Plane(40.0, "relative")), STILL, K).update(frames(1)[0])
     assert percept.depth is not None

@@ -16,6 +16,7 @@ class FitConfig:
     Args:
         steps: optimiser steps in all.
         batch_size: what `batches(step)` should deliver; the loop itself only passes it on.
+        optimizer: "adamw", or "muon" for modules that say which of their matrices it is for.
         learning_rate: peak of the schedule.
         weight_decay: decoupled (AdamW), on parameters of two or more axes; gains and biases have none.
         betas: of AdamW.
@@ -41,6 +42,7 @@ class FitConfig:
 
     steps: int = 2000
     batch_size: int = 64
+    optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.99)

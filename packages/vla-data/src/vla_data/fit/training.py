@@ -18,23 +18,13 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from vla_data.fit.config import FitConfig
 from vla_data.fit.errors import DivergedError
+from vla_data.fit.optimizers import make_optimizer
 from vla_data.fit.rng import isolated_rng, rng_state, seed_all, set_rng_state
 from vla_data.protocols import OnProgress, Progress
 
 Batches = Callable[[int], Mapping[str, Tensor]]
 Validate = Callable[[nn.Module], dict[str, float]]
 History = dict[str, list[tuple[int, float]]]
-
-
-class StepAdamW(torch.optim.AdamW):
-    """AdamW without the per-step probe for CUDA graph capture.
-
-    On a machine without a GPU that probe searches for the driver anew at every step, which costs more
-    than the update of a small network. Nothing here is ever captured in a graph.
-    """
-
-    def _accelerator_graph_capture_health_check(self) -> None:
-        return
 
 
 class TrainingModule(pl.LightningModule):
@@ -50,17 +40,7 @@ class TrainingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         config = self.config
-        free = [p for p in self.module.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in free if p.ndim >= 2], "weight_decay": config.weight_decay},
-            {"params": [p for p in free if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        optimizer = StepAdamW(
-            [g for g in groups if g["params"]], config.learning_rate, config.betas, fused=True
-        )
-        # "Unscales gradients itself" is true of fused optimisers under a loss scaler, which bfloat16 has not;
-        # left standing it would make Lightning refuse to clip.
-        optimizer._step_supports_amp_scaling = False
+        optimizer = make_optimizer(self.module, config)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: config.rate_at(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -62,7 +62,7 @@ def _manipulation() -> PerceiveConfig:
     """For a hand and things on a table: it starts and stops fast, and an unsure detection begins a track too,
     whose score says how sure it is."""
     tracker = replace(TrackerConfig(), high_score=0.25, new_score=0.25, confirm_hits=2)
-    moving = VelocityConfig(acceleration=3.0, depth_noise=0.02, pixel_noise=0.7)
+    moving = VelocityConfig(0.02, 0.6, pixel_noise=0.7, acceleration=2.0, quantile=0.1)
     return PerceiveConfig(tracker, moving, FlowConfig())
 
 

@@ -85,7 +85,7 @@ class Perceiver:
             camera = require_intrinsics(intrinsics).copy()
             self._focal = float(camera[1, 1])
             camera[:2, 2] += 0.5  # boxes count from the corner of the first pixel
-            self._filter = VelocityFilter(camera, self.config.velocity)
+            self._filter = VelocityFilter(camera, _noise_of(self.config.velocity, models.depth is not None))
         self._thread = ThreadPoolExecutor(1) if self.config.depth_async and models.depth is not None else None
         self.watch = Stopwatch()
         self._forget()
@@ -206,3 +206,10 @@ class Perceiver:
         then = measured.frame
         said = self._filter.update(then.time, measured.tracks, self._depth.values, then.pose)
         return said if then is frame else self._filter.expected(frame.time, tracks.ids)
+
+
+def _noise_of(config: VelocityConfig, network: bool) -> VelocityConfig:
+    """The configuration for depth of a network, or of a sensor."""
+    if not network or config.network_noise is None:
+        return config
+    return replace(config, depth_noise=config.network_noise)
