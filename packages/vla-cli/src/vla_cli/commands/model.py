@@ -9,9 +9,11 @@ import typer
 
 from vla_cli import options as o
 from vla_cli import stages
+from vla_cli.commands import model_lm
 from vla_cli.parser import example, make_group
 
-app = make_group("Policies: train them on episodes.")
+app = make_group("Language models and policies: train them on text and episodes.")
+model_lm.register(app)
 
 Codec = Annotated[
     Path | None,

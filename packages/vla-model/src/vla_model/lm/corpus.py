@@ -136,7 +136,7 @@ def _rows(path: Path) -> Iterator[str]:
         import pyarrow.parquet as parquet
     except ImportError as error:
         raise MissingDependencyError(
-            "reading parquet needs pyarrow", where=str(path), next_step="pip install pyarrow"
+            "reading parquet needs pyarrow", where=str(path), next_step='pip install "vla-model[parquet]"'
         ) from error
     try:
         file = parquet.ParquetFile(path)

@@ -21,8 +21,9 @@ from vla_model.lm.checkpoint import SUBDIRECTORY, save_lm
 from vla_model.lm.config import GPTConfig
 from vla_model.lm.corpus import Corpus
 from vla_model.lm.gpt import GPT
-from vla_model.lm.sampling import SampleConfig, sample
+from vla_model.lm.sampling import SampleConfig
 from vla_model.lm.scoring import bits_per_byte
+from vla_model.lm.talk import answer
 from vla_model.lm.tokenizer import Tokenizer
 
 TOKENS = "tokens.bin"
@@ -202,12 +203,5 @@ def _page(
             steps, values = zip(*points, strict=True)
             line = Line(name.replace("_", " "), tuple(map(float, steps)), values)
             blocks.append(LineChart(title, (line,), x_label="step"))
-    blocks += [Code(f"{prompt}{_continued(model, tokenizer, prompt)}") for prompt in config.prompts]
+    blocks += [Code(prompt + answer(model, tokenizer, prompt, SampleConfig(80))) for prompt in config.prompts]
     return Section("Language model", tuple(blocks))
-
-
-def _continued(model: GPT, tokenizer: Tokenizer, prompt: str) -> str:
-    tokens = [tokenizer.special("<|begin|>"), *tokenizer.encode(prompt)]
-    room = model.config.context - len(tokens)
-    (answer,) = sample(model, tokens, SampleConfig(max_tokens=min(80, room)))
-    return tokenizer.decode(answer)
