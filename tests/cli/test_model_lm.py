@@ -19,6 +19,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("own", [True, False])
 def test_from_text_to_talk(vla, text: Path, tmp_path: Path, own: bool, monkeypatch: pytest.MonkeyPatch):
     command = ["model", "pretrain", "--text", text, "--preset", "debug", "--tokens", "4000"]
+    command += ["--procedures", "50", "--set", "context=192"]
     command += ["--out", tmp_path / "lm"]
     if not own:
         train = ("model", "tokenizer", "--text", text, "--vocab-size", "300", "--out", tmp_path / "tokens")
@@ -36,6 +37,13 @@ def test_from_text_to_talk(vla, text: Path, tmp_path: Path, own: bool, monkeypat
     assert said.document["prompt"] == "the arm"
     again = vla("model", "chat", tmp_path / "lm", "--prompt", "the arm", "--max-tokens", "5", "--json")
     assert again.document == said.document
+    taught = vla(
+        "model", "instruct", tmp_path / "lm", "--preset", "debug", "--out", tmp_path / "taught", "--json"
+    )
+    assert taught.code == 0, taught.err
+    assert taught.document["summary"]["held_out_families"]["of"] == 3
+    told = vla("model", "chat", tmp_path / "taught", "--prompt", "Task: wipe the table.", "--max-tokens", "4")
+    assert told.code == 0, told.err
     monkeypatch.setattr("sys.stdin", io.StringIO("the arm\nred mug\n"))
     lines = vla("model", "chat", tmp_path / "lm", "--max-tokens", "3")
     assert lines.code == 0, lines.err

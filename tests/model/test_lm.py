@@ -331,7 +331,7 @@ def test_pretraining_learns_and_leaves_a_model(tmp_path: Path):
     out = tmp_path / "run"
     out.mkdir()
     summary, sections = pretrain(corpus, config, out)
-    untrained = 9 / summary["bytes_per_token"]
+    untrained = 9 * summary["text_tokens"] / summary["text_bytes"]
     assert summary["bits_per_byte"] < 0.8 * untrained
     assert sections[0].title == "Language model"
     model, tokenizer, stage = load_lm(out)

@@ -1,4 +1,4 @@
-"""`vla model tokenizer | pretrain | chat`: a small language model, from text to talk."""
+"""`vla model tokenizer | pretrain | instruct | chat`: a small language model, from text to talk."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TOKENIZER_EXAMPLE = example("vla model tokenizer --text books/ --out runs/tokenizer")
 PRETRAIN_EXAMPLE = example("vla model pretrain --text books/ --depth 4 --out runs/lm")
+INSTRUCT_EXAMPLE = example("vla model instruct runs/lm --out runs/assistant")
 CHAT_EXAMPLE = example('vla model chat runs/lm --prompt "The robot"')
 
 Texts = Annotated[
@@ -39,6 +40,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `vla model`."""
     app.command("tokenizer", epilog=TOKENIZER_EXAMPLE)(tokenizer)
     app.command("pretrain", epilog=PRETRAIN_EXAMPLE)(pretrain)
+    app.command("instruct", epilog=INSTRUCT_EXAMPLE)(instruct)
     app.command("chat", epilog=CHAT_EXAMPLE)(chat)
 
 
@@ -79,6 +81,10 @@ def pretrain(
         Path | None,
         typer.Option("--tokenizer", metavar="DIR", help="Run of `vla model tokenizer`."),
     ] = None,
+    procedures: Annotated[
+        int | None,
+        typer.Option("--procedures", metavar="N", min=0, help="Made-up procedures read beside the text."),
+    ] = None,
     device: o.Device = None,
     seed: o.Seed = None,
     preset: o.PresetName = "default",
@@ -91,7 +97,8 @@ def pretrain(
     from vla_model.lm.pretraining import PRESETS, pretrain
 
     fit = o.given(device=device, seed=seed)
-    chosen = o.make_config(PRESETS, preset, config, set_, depth=depth, tokens=tokens, fit=fit)
+    given = {"depth": depth, "tokens": tokens, "procedures": procedures, "fit": fit}
+    chosen = o.make_config(PRESETS, preset, config, set_, **given)
     known = _tokenizer(tokenizer)
 
     def work(on_progress: OnProgress) -> tuple[dict[str, Any], list[Section]]:
@@ -100,6 +107,24 @@ def pretrain(
 
     inputs = stages.input_stages(*text, *([tokenizer] if tokenizer else []))
     stages.run("pretrain", out, _told(chosen, text), inputs, work, as_json)
+
+
+def instruct(
+    start: Annotated[Path, typer.Argument(metavar="RUN", help="Run of `vla model pretrain`.")],
+    out: o.Out,
+    device: o.Device = None,
+    seed: o.Seed = None,
+    preset: o.PresetName = "default",
+    config: o.ConfigFile = None,
+    set_: o.Overrides = None,
+    as_json: o.AsJson = False,
+) -> None:
+    """Teach a language model to answer a task with a checklist; judge it on families it never saw."""
+    from vla_model.lm.instructing import PRESETS, instruct
+
+    chosen = o.make_config(PRESETS, preset, config, set_, fit=o.given(device=device, seed=seed))
+    work = lambda on: instruct(start, chosen, out, on)  # noqa: E731
+    stages.run("instruct", out, chosen, stages.input_stages(start), work, as_json, tables=True)
 
 
 def _told(config: Any, texts: list[Path]) -> dict[str, Any]:
@@ -116,7 +141,7 @@ def _tokenizer(directory: Path | None) -> Tokenizer | None:
 
 
 def chat(
-    model: Annotated[Path, typer.Argument(metavar="RUN", help="Run of `vla model pretrain`.")],
+    model: Annotated[Path, typer.Argument(metavar="RUN", help="Run of `vla model pretrain` or `instruct`.")],
     prompt: Annotated[
         str | None, typer.Option("--prompt", metavar="TEXT", help="Answer this and end; default: every line.")
     ] = None,
@@ -129,15 +154,19 @@ def chat(
     seed: o.Seed = None,
     as_json: o.AsJson = False,
 ) -> None:
-    """Let a language model go on from a prompt, or from every line of standard input."""
+    """Talk to a language model; one that was only pre-trained goes on from what you write."""
+    from vla_model.lm.chat import reply
     from vla_model.lm.checkpoint import load_lm
     from vla_model.lm.sampling import SampleConfig
     from vla_model.lm.talk import answer
 
-    loaded, spoken, _ = load_lm(model)
+    loaded, spoken, stage = load_lm(model)
+    talks = stage == "instruct"
     config = SampleConfig(max_tokens, temperature, seed=seed or 0)
     if prompt is None and sys.stdin.isatty():
         hint("type a beginning and press Enter; end with Ctrl-D")
     for line in [prompt] if prompt is not None else sys.stdin:
-        said = {"prompt": line.rstrip("\n"), "answer": answer(loaded, spoken, line.rstrip("\n"), config)}
-        emit(said, as_json, lambda to, said=said: to.print(said["prompt"] + said["answer"], markup=False))
+        asked = line.rstrip("\n")
+        said = (reply if talks else answer)(loaded, spoken, asked, config)
+        shown = said if talks else asked + said
+        emit({"prompt": asked, "answer": said}, as_json, lambda to, s=shown: to.print(s, markup=False))

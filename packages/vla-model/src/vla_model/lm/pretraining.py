@@ -25,6 +25,7 @@ from vla_model.lm.sampling import SampleConfig
 from vla_model.lm.scoring import bits_per_byte
 from vla_model.lm.talk import answer
 from vla_model.lm.tokenizer import Tokenizer
+from vla_model.procedures.documents import documents
 
 TOKENS = "tokens.bin"
 BATCH_TOKENS = 2**13  # at depth 4; grows with it
@@ -41,6 +42,7 @@ class PretrainConfig:
         vocab_size: of the tokenizer, where none is given.
         codes: action codes that get a token.
         context: most tokens in a sequence.
+        procedures: so many made-up procedures of trained families are read beside the text.
         tokens: trained on in all; None: 20 for every weight that multiplies.
         holdout: share of the text held out.
         validate_bytes: at most so many held-out bytes are measured on the way; the end takes all.
@@ -53,6 +55,7 @@ class PretrainConfig:
     vocab_size: int = 4096
     codes: int = 0
     context: int = 256
+    procedures: int = 0
     tokens: int | None = None
     holdout: float = 0.02
     validate_bytes: int = 60_000
@@ -129,10 +132,11 @@ def pretrain(
         DataError: there is too little text.
         DivergedError: the loss became NaN or infinite.
     """
+    texts = [*corpus.train, *documents(config.procedures, config.fit.seed)]
     if tokenizer is None:
-        tokenizer = Tokenizer.train(corpus.train, config.vocab_size, config.codes)
+        tokenizer = Tokenizer.train(texts, config.vocab_size, config.codes)
     path = out / TOKENS
-    count = write_tokens(corpus.train, tokenizer, path, on_progress)
+    count = write_tokens(texts, tokenizer, path, on_progress)
     sizes, loop = derived(config, tokenizer.vocab_size)
     torch.manual_seed(loop.seed)
     model = GPT(sizes)
@@ -156,7 +160,7 @@ def pretrain(
     path.unlink()
     model.eval()
     save_lm(out / SUBDIRECTORY, model, tokenizer, "pretrain")
-    summary = _summary(model, tokenizer, corpus, count, loop, result)
+    summary = _summary(model, tokenizer, corpus, count, config.procedures, loop, result)
     return summary, [_page(model, tokenizer, summary, result, config)]
 
 
@@ -168,7 +172,13 @@ def _some(documents: Sequence[str], size: int) -> list[str]:
 
 
 def _summary(
-    model: GPT, tokenizer: Tokenizer, corpus: Corpus, count: int, loop: FitConfig, result: FitResult
+    model: GPT,
+    tokenizer: Tokenizer,
+    corpus: Corpus,
+    count: int,
+    procedures: int,
+    loop: FitConfig,
+    result: FitResult,
 ) -> dict[str, Any]:
     seen = loop.steps * loop.batch_size * model.config.context
     rate = seen / result.seconds if result.seconds else 0.0
@@ -178,7 +188,7 @@ def _summary(
         "vocabulary": tokenizer.vocab_size,
         "text_bytes": corpus.train_bytes,
         "text_tokens": count,
-        "bytes_per_token": round(corpus.train_bytes / count, 3),
+        "procedures": procedures,
         "steps": loop.steps,
         "tokens_seen": seen,
         "passes": round(seen / count, 2),
