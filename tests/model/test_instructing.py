@@ -72,3 +72,10 @@ def test_an_untrained_model_does_no_task():
     assert [p.family for p, _, _ in found] == list(HELD_OUT)[:3]
     assert all(problem for _, _, problem in found)
     assert isinstance(reply(model, spoken, "the arm"), str)
+
+
+def test_a_question_without_room_counts_as_not_answered():
+    spoken = tokenizer()
+    torch.manual_seed(0)
+    ((_, answer, problem),) = judged(GPT(SMALL).eval(), spoken, tuple(HELD_OUT), 1, 0)
+    assert (answer, problem) == ("", "the question is longer than the model's context")

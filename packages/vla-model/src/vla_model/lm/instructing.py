@@ -16,7 +16,7 @@ from vla_data.errors import ConfigError
 from vla_data.fit import FitConfig, fit
 from vla_data.protocols import OnProgress, Progress, no_progress
 from vla_data.report import Block, Code, Section, Table
-from vla_model.lm.chat import chat_batch, reply
+from vla_model.lm.chat import chat_batch, prompt_tokens, reply
 from vla_model.lm.checkpoint import SUBDIRECTORY, load_lm, save_lm
 from vla_model.lm.gpt import GPT
 from vla_model.lm.sampling import SampleConfig
@@ -128,8 +128,12 @@ def judged(
     found = []
     for i in range(count):
         made = make_procedure(families[i % len(families)], np.random.default_rng((seed, TEST_STREAM, i)))
-        answer = reply(model, tokenizer, question(made), GREEDY)
-        found.append((made, answer, judge(made, answer)))
+        asked = question(made)
+        if len(prompt_tokens(tokenizer, asked)) >= model.config.context:
+            found.append((made, "", "the question is longer than the model's context"))
+        else:
+            answer = reply(model, tokenizer, asked, GREEDY)
+            found.append((made, answer, judge(made, answer)))
         on_progress(Progress("judge", i + 1, count, "checklists"))
     return found
 
