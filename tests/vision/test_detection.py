@@ -293,6 +293,25 @@ def test_classes_are_compared_by_name():
     assert (wrong.map50, wrong.recall_any_class) == (0, 1)
 
 
+def test_recall_of_any_class_has_a_working_point_of_its_own():
+    """A thing that is always called by a wrong name, unsurely, is seen all the same."""
+    names, sure, unsure = ("mug", "plate"), [[0, 0, 9, 9]], [[20, 0, 29, 9]]
+    boxes = np.array(sure + unsure, np.float32)
+    found = [Detections(boxes, np.array([0.9, 0.2], np.float32), np.array([0, 0]), names)] * 4
+    truth = [Detections(boxes, np.ones(2, np.float32), np.array([0, 1]), names)] * 4
+    scores = score_detections(found, truth)
+    assert (scores.recall, scores.recall_any_class) == (0.5, 1.0)
+    assert scores.confidence == pytest.approx(0.9)
+
+
+def test_a_working_point_takes_all_that_share_a_confidence():
+    """Half of ten equally sure detections are right, first the right ones: no confidence tells them apart."""
+    boxes = np.array([[20 * i, 0, 20 * i + 9, 9] for i in range(10)], np.float32)
+    found = Detections(boxes, np.full(10, 0.7, np.float32), np.zeros(10, np.int64), ("mug",))
+    scores = score_detections([found], [found.select(np.arange(5))])
+    assert (scores.precision, scores.recall, scores.recall_any_class) == (0.5, 1.0, 1.0)
+
+
 def test_scores_need_as_many_frames():
     with pytest.raises(DataError, match="different frames"):
         score_detections([Detections.empty()], [])

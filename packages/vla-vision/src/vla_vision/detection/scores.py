@@ -32,8 +32,8 @@ class DetectionScores:
         map50_95: the same, averaged over overlaps 0.5, 0.55, … 0.95.
         precision, recall: at overlap 0.5 and the confidence where their harmonic mean is best.
         confidence: that confidence.
-        recall_any_class: share of true boxes that any detection at or above `confidence` overlaps by half,
-            one to one, whatever class it says.
+        recall_any_class: share of true boxes that a detection overlaps by half, one to one, whatever class it
+            says: recall at the confidence that is best for this, which is another where classes are mixed up.
         by_class: name → (AP at 0.5, AP over 0.5 … 0.95, true boxes).
         frames, truths: how much was looked at.
     """
@@ -81,7 +81,7 @@ def score_detections(found: Sequence[Detections], truth: Sequence[Detections]) -
         precision,
         recall,
         confidence,
-        float((any_hits[:, 0] & (any_scores >= confidence)).sum() / max(1, len(true_classes))),
+        _best_point(any_scores, any_hits[:, 0], len(true_classes))[1],
         by_class,
         len(pairs),
         len(true_classes),
@@ -161,7 +161,9 @@ def _best_point(scores: np.ndarray, hits: np.ndarray, truths: int) -> tuple[floa
     order = np.argsort(-scores, kind="stable")
     right = hits[order].cumsum()
     precision, recall = right / np.arange(1, len(order) + 1), right / truths
-    best = int(np.argmax(2 * precision * recall / np.maximum(precision + recall, 1e-9)))
+    harmonic = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
+    whole = np.append(scores[order][1:] < scores[order][:-1], True)  # a confidence takes all that share it
+    best = int(np.argmax(np.where(whole, harmonic, -1)))
     return float(precision[best]), float(recall[best]), float(scores[order][best])
 
 
