@@ -27,10 +27,11 @@ from vla_vision.evaluation import (
     mot_video,
     score_tracking,
 )
-from vla_vision.evaluation.album import Album, Shown
+from vla_vision.evaluation.album import Shown
 from vla_vision.evaluation.config import PRESETS
 from vla_vision.evaluation.depth_scores import score_depths
 from vla_vision.evaluation.scoring import Hearing
+from vla_vision.evenly import Evenly
 from vla_vision.labels.truth import FrameLabels, Motion
 from vla_vision.perception import Sight, SightConfig
 from vla_vision.tracking import MotFrames, read_mot
@@ -197,14 +198,14 @@ def test_what_is_tracked_is_sure_and_what_is_scored_is_everything():
 
 
 def test_pictures_are_spread_over_all_frames():
-    album = Album(4)
+    album: Evenly[Shown] = Evenly(4)
     for index in range(1, 101):
         album.add(_shown(index))
     kept = [s.percept.index for s in album.picked()]
     assert len(kept) == 4
     assert kept[0] == 1
     assert kept[-1] > 75
-    assert Album(0).picked() == []
+    assert Evenly[Shown](0).picked() == []
 
 
 def _shown(index: int) -> Shown:

@@ -155,10 +155,9 @@ def chat(
     as_json: o.AsJson = False,
 ) -> None:
     """Talk to a language model; one that was only pre-trained goes on from what you write."""
-    from vla_model.lm.chat import reply
+    from vla_model.lm.chat import go_on, reply
     from vla_model.lm.checkpoint import load_lm
     from vla_model.lm.sampling import SampleConfig
-    from vla_model.lm.talk import answer
 
     loaded, spoken, stage = load_lm(model)
     talks = stage == "instruct"
@@ -167,6 +166,6 @@ def chat(
         hint("type a beginning and press Enter; end with Ctrl-D")
     for line in [prompt] if prompt is not None else sys.stdin:
         asked = line.rstrip("\n")
-        said = (reply if talks else answer)(loaded, spoken, asked, config)
+        said = (reply if talks else go_on)(loaded, spoken, asked, config)
         shown = said if talks else asked + said
         emit({"prompt": asked, "answer": said}, as_json, lambda to, s=shown: to.print(s, markup=False))

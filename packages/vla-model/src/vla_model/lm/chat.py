@@ -1,4 +1,4 @@
-"""Questions and answers as tokens: roles are special tokens, and only answers are learned."""
+"""What a model says: to a question, its roles marked by special tokens; or how a text goes on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from vla_data.errors import ConfigError
 from vla_model.lm.gpt import GPT, IGNORED
 from vla_model.lm.sampling import SampleConfig, sample
 from vla_model.lm.tokenizer import Tokenizer
@@ -49,4 +50,24 @@ def reply(model: GPT, tokenizer: Tokenizer, question: str, config: SampleConfig 
     """
     stop = [tokenizer.special("<|end|>")]
     (said,) = sample(model, prompt_tokens(tokenizer, question), config, stop=stop)
+    return tokenizer.decode(said)
+
+
+def go_on(model: GPT, tokenizer: Tokenizer, text: str, config: SampleConfig | None = None) -> str:
+    """How a text goes on, up to the end of a document or of the context.
+
+    Raises:
+        ConfigError: the text does not leave room for a token.
+    """
+    prompt = [tokenizer.special("<|begin|>"), *tokenizer.encode(text)]
+    if len(prompt) >= model.config.context:
+        raise ConfigError(
+            "a prompt is longer than the model's context",
+            where="prompt",
+            expected=f"fewer than {model.config.context} tokens",
+            got=str(len(prompt)),
+            next_step="shorten it, or train a model with a longer context",
+        )
+    stop = (tokenizer.special("<|begin|>"), tokenizer.special("<|end|>"))
+    (said,) = sample(model, prompt, config, stop=stop)
     return tokenizer.decode(said)

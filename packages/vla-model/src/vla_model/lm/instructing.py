@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from vla_data.charts import Line, LineChart
 from vla_data.errors import ConfigError
@@ -116,7 +116,7 @@ def instruct(
 
 
 def judged(
-    model: nn.Module,
+    model: GPT,
     tokenizer: Tokenizer,
     families: Sequence[str],
     count: int,
@@ -124,7 +124,6 @@ def judged(
     on_progress: OnProgress = no_progress,
 ) -> list[tuple[Procedure, str, str]]:
     """Procedures of families in turn, what the model answers, and why that does not do ("" where it does)."""
-    assert isinstance(model, GPT)
     found = []
     for i in range(count):
         made = make_procedure(families[i % len(families)], np.random.default_rng((seed, TEST_STREAM, i)))

@@ -17,13 +17,13 @@ from vla_data.fit import FitConfig, FitResult, fit
 from vla_data.protocols import OnProgress, no_progress
 from vla_data.report import Block, Code, Section, Table
 from vla_model.lm.batches import TokenBatches, write_tokens
+from vla_model.lm.chat import go_on
 from vla_model.lm.checkpoint import SUBDIRECTORY, save_lm
 from vla_model.lm.config import GPTConfig
 from vla_model.lm.corpus import Corpus
 from vla_model.lm.gpt import GPT
 from vla_model.lm.sampling import SampleConfig
 from vla_model.lm.scoring import bits_per_byte
-from vla_model.lm.talk import answer
 from vla_model.lm.tokenizer import Tokenizer
 from vla_model.procedures.documents import documents
 
@@ -213,5 +213,5 @@ def _page(
             steps, values = zip(*points, strict=True)
             line = Line(name.replace("_", " "), tuple(map(float, steps)), values)
             blocks.append(LineChart(title, (line,), x_label="step"))
-    blocks += [Code(prompt + answer(model, tokenizer, prompt, SampleConfig(80))) for prompt in config.prompts]
+    blocks += [Code(prompt + go_on(model, tokenizer, prompt, SampleConfig(80))) for prompt in config.prompts]
     return Section("Language model", tuple(blocks))

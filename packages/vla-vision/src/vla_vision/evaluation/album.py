@@ -8,8 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-
 from vla_data.files import atomic_path
 from vla_vision.labels.truth import FrameLabels
 from vla_vision.perception.percept import Percept
@@ -23,28 +21,6 @@ class Shown:
     name: str
     percept: Percept
     labels: FrameLabels
-
-
-class Album:
-    """Keeps frames evenly over all it is shown, never more than twice as many as are wanted."""
-
-    def __init__(self, wanted: int) -> None:
-        self.wanted, self.every, self.seen = wanted, 1, 0
-        self.kept: list[Shown] = []
-
-    def add(self, shown: Shown) -> None:
-        """Another frame."""
-        if self.wanted and self.seen % self.every == 0 and shown.percept.image is not None:
-            self.kept.append(shown)
-            if len(self.kept) >= 2 * self.wanted:
-                self.kept, self.every = self.kept[::2], 2 * self.every
-        self.seen += 1
-
-    def picked(self) -> list[Shown]:
-        """As many as are wanted, evenly."""
-        count = min(self.wanted, len(self.kept))
-        index = np.linspace(0, len(self.kept) - 1, count).round().astype(int) if count else []
-        return [self.kept[i] for i in index]
 
 
 class Film:

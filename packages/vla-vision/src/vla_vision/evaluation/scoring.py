@@ -14,12 +14,13 @@ from vla_data.errors import DataError
 from vla_data.protocols import OnProgress, Progress, no_progress
 from vla_vision.depth.frames import usable_depth
 from vla_vision.detection.scores import DetectionScores, score_detections
-from vla_vision.evaluation.album import Album, Film, Shown
+from vla_vision.evaluation.album import Film, Shown
 from vla_vision.evaluation.config import EvaluateConfig
 from vla_vision.evaluation.depth_scores import DepthScores, score_depths
 from vla_vision.evaluation.motion_scores import SLOWEST, MotionJudge, MotionScores
 from vla_vision.evaluation.tracking_scores import Identified, TrackScores, score_tracking
 from vla_vision.evaluation.videos import TrueVideo, unnamed
+from vla_vision.evenly import Evenly
 from vla_vision.labels.truth import FrameLabels
 from vla_vision.perception.percept import Percept
 from vla_vision.perception.sight import Sight
@@ -137,7 +138,7 @@ def evaluate(
     looking.models = replace(sight.models, detector=hearing)
     groups: dict[str, _Gathered] = {}
     everything = _Gathered(MotionJudge(config.sight.loop.velocity))
-    watch, shown = Stopwatch(), Album(config.pictures)
+    watch, shown = Stopwatch(), Evenly[Shown](config.pictures)
     tokens = _Tokens(encoder) if encoder is not None else None
     outputs, filmed = outputs or Outputs(), ""
     for done, video in enumerate(videos):
@@ -167,7 +168,7 @@ def _watch(
     hearing: Hearing | None,
     groups: Sequence[_Gathered],
     watch: Stopwatch,
-    album: Album,
+    album: Evenly[Shown],
     limit: int | None,
     tokens: _Tokens | None,
     clip: Film,
@@ -199,7 +200,8 @@ def _watch(
             group.truth.append(_boxes(true))
             group.judge.add(percept, label)
         groups[0].depths += [depth] if depth is not None else []
-        album.add(Shown(f"{video.frames.name}, frame {percept.index}", percept, label))
+        if percept.image is not None:
+            album.add(Shown(f"{video.frames.name}, frame {percept.index}", percept, label))
         clip.add(percept)
         count += 1
         watch.lap("judge")

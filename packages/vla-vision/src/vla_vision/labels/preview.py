@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 
 from vla_data.errors import DataError
 from vla_data.files import atomic_path
+from vla_vision.evenly import Evenly
 from vla_vision.labels.pictures import write_picture
 from vla_vision.labels.truth import FrameLabels
 from vla_vision.tracking.drawing import TrackPainter
@@ -23,20 +24,13 @@ PAPER = 250
 
 @dataclass
 class Preview:
-    """Keeps frames evenly spaced over all it is shown, never more than twice as many as are drawn."""
+    """Frames evenly spaced over all it is shown."""
 
-    _kept: list[tuple[Frame, FrameLabels, str]] = field(default_factory=list)
-    _every: int = 1
-    _seen: int = 0
+    _frames: Evenly[tuple[Frame, FrameLabels, str]] = field(default_factory=lambda: Evenly(MOST))
 
     def add(self, image: Frame, labels: FrameLabels, caption: str) -> None:
         """Another frame."""
-        if self._seen % self._every == 0:
-            self._kept.append((image, labels, caption))
-            if len(self._kept) == 2 * MOST:
-                self._kept = self._kept[::2]
-                self._every *= 2
-        self._seen += 1
+        self._frames.add((image, labels, caption))
 
     def write(self, path: Path) -> None:
         """The sheet as a PNG, atomically.
@@ -44,13 +38,13 @@ class Preview:
         Raises:
             DataError: there was no frame.
         """
-        if not self._kept:
+        shown = self._frames.picked()
+        if not shown:
             raise DataError("there is no frame to show", where=str(path), expected="at least one", got="none")
-        picks = np.unique(np.linspace(0, len(self._kept) - 1, min(MOST, len(self._kept))).round().astype(int))
         with atomic_path(path) as part:
             target = part.with_suffix(".png")
             try:
-                write_picture(target, sheet([tile(*self._kept[i]) for i in picks]))
+                write_picture(target, sheet([tile(*one) for one in shown]))
                 target.replace(part)
             finally:
                 target.unlink(missing_ok=True)
