@@ -21,6 +21,13 @@ Source = Annotated[
 ]
 EpisodeNumber = Annotated[int, typer.Option("--episode", metavar="N", min=0, help="Episode of a data set.")]
 CameraName = Annotated[str | None, typer.Option("--camera", metavar="NAME", help="Camera of the episode.")]
+DetectionsFile = Annotated[
+    Path | None,
+    typer.Option("--detections", metavar="FILE", help="MOT file of detections; needs no detector."),
+]
+SkipCorruptLines = Annotated[
+    bool, typer.Option("--skip-corrupt", help="Leave out, and count, lines of MOT files that are wrong.")
+]
 FrameLimit = Annotated[
     int | None, typer.Option("--frames", metavar="N", min=1, help="Stop after so many frames.")
 ]

@@ -52,9 +52,6 @@ Encoder = Annotated[
 TruthFile = Annotated[
     Path | None, typer.Option("--truth", metavar="FILE", help="MOTChallenge ground truth of a video.")
 ]
-DetectionsFile = Annotated[
-    Path | None, typer.Option("--detections", metavar="FILE", help="MOT file of detections of a video.")
-]
 Cameras = Annotated[
     list[str] | None,
     typer.Option("--cameras", metavar="NAME,...", help="Of episodes; default: all with labels."),
@@ -62,9 +59,6 @@ Cameras = Annotated[
 EpisodeCount = Annotated[
     int | None,
     typer.Option("--episodes", metavar="N", min=1, help="At most so many, evenly; default: all."),
-]
-SkipCorrupt = Annotated[
-    bool, typer.Option("--skip-corrupt", help="Leave out, and count, lines of MOT files that are wrong.")
 ]
 
 
@@ -85,12 +79,12 @@ def evaluate(
         typer.Option("--look", metavar="HOW", help="How looks are compared, as of `vla vision track`."),
     ] = None,
     truth: TruthFile = None,
-    detections: DetectionsFile = None,
+    detections: f.DetectionsFile = None,
     split: o.Split = "train",
     cameras: Cameras = None,
     episodes: EpisodeCount = None,
     frames: f.FrameLimit = None,
-    skip_corrupt: SkipCorrupt = False,
+    skip_corrupt: f.SkipCorruptLines = False,
     preset: o.PresetName = "default",
     config: o.ConfigFile = None,
     set_: o.Overrides = None,

@@ -16,9 +16,8 @@ from vla_cli.progress import progress
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from vla_vision.types import DepthModel
 
-SENSOR = "sensor"
+SENSOR, NONE = "sensor", "none"
 EXAMPLE = example("vla vision perceive walk.mp4 --weights runs/detector --depth runs/depth --video seen.mp4")
 
 Weights = Annotated[
@@ -68,25 +67,18 @@ def perceive(
 ) -> None:
     """Detect, track, tell depth and velocity, frame by frame; say how long each stage takes."""
     from vla_data.video import Mp4Writer
-    from vla_vision.perception import PRESETS, Models, Perceiver, perceive_source
+    from vla_vision.perception import PRESETS, Perceiver, Sight, SightConfig, perceive_source
     from vla_vision.tracking import Outputs
 
     chosen = o.make_config(PRESETS, preset, config, set_)
     opened = f.open_frames(source, split, episode, camera, depth=depth == SENSOR)
-    models = Models(f.detector_of(weights, prompts), _depth(depth), f.embedder_of(look))
+    names = o.split_names(prompts) or ()
+    models = Sight(SightConfig(weights, depth or NONE, look, names, chosen)).models
     outputs = Outputs(mot, jsonl, video, recording, Mp4Writer)
     intrinsics = f.intrinsics_of(opened, focal)
     with Perceiver(models, chosen, intrinsics, opened.size) as perceiver, progress() as on:
         summary = perceive_source(opened, perceiver, outputs, limit=frames, on_progress=on).to_dict()
     emit(summary, as_json, lambda to: _print(to, summary))
-
-
-def _depth(weights: str | None) -> DepthModel | None:
-    if weights is None or weights == SENSOR:
-        return None
-    from vla_vision.depth import load_depth
-
-    return load_depth(weights)
 
 
 def _print(to: Console, summary: dict[str, Any]) -> None:

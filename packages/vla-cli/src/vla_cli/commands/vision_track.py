@@ -25,10 +25,6 @@ Source = Annotated[
         help="Video file, camera (0, device or stream address), data set, or directory of a MOT sequence.",
     ),
 ]
-DetectionsFile = Annotated[
-    Path | None,
-    typer.Option("--detections", metavar="FILE", help="MOT file of detections; needs no detector."),
-]
 Weights = Annotated[
     str | None,
     typer.Option("--weights", metavar="PATH", help="Detector: checkpoint, .onnx, export; `blobs`; `motion`."),
@@ -38,9 +34,6 @@ Jsonl = Annotated[Path | None, typer.Option("--jsonl", metavar="FILE", help="Wri
 Video = Annotated[Path | None, typer.Option("--video", metavar="FILE", help="Write an annotated mp4.")]
 Recording = Annotated[
     Path | None, typer.Option("--recording", metavar="FILE", help="Write a Rerun recording (.rrd).")
-]
-SkipCorrupt = Annotated[
-    bool, typer.Option("--skip-corrupt", help="Leave out, and count, lines of --detections that are wrong.")
 ]
 EXAMPLE = example("vla vision track walk.mp4 --detections det.txt --mot tracks.txt --video tracks.mp4")
 
@@ -52,7 +45,7 @@ def register(app: typer.Typer) -> None:
 
 def track(
     source: Source = None,
-    detections: DetectionsFile = None,
+    detections: f.DetectionsFile = None,
     weights: Weights = None,
     prompts: f.Prompts = None,
     look: f.Look = "histogram",
@@ -64,7 +57,7 @@ def track(
     video: Video = None,
     recording: Recording = None,
     frames: f.FrameLimit = None,
-    skip_corrupt: SkipCorrupt = False,
+    skip_corrupt: f.SkipCorruptLines = False,
     preset: o.PresetName = "default",
     config: o.ConfigFile = None,
     set_: o.Overrides = None,
