@@ -12,6 +12,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,12 +45,29 @@ class Usage:
 
 def run(main: Callable[[bool], list[Check]], name: str) -> None:
     """Run a benchmark from the command line; exits 1 when a check misses its goal."""
+    options = _parser(name).parse_args()
+    _tell(name, main(options.smoke), options.json)
+
+
+def run_in(main: Callable[[bool, Path], list[Check]], name: str, home: Path) -> None:
+    """`run` for a benchmark that keeps data and weights; a short run keeps nothing."""
+    parser = _parser(name)
+    parser.add_argument("--out", type=Path, default=home, help="where data and weights are kept")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        checks = main(options.smoke, Path(folder) if options.smoke else options.out)
+    _tell(name, checks, options.json)
+
+
+def _parser(name: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=name)
     parser.add_argument("--json", action="store_true", help='print {"checks": […]} only')
     parser.add_argument("--smoke", action="store_true", help="a short run that only shows that it works")
-    options = parser.parse_args()
-    checks = main(options.smoke)
-    if options.json:
+    return parser
+
+
+def _tell(name: str, checks: Sequence[Check], as_json: bool) -> None:
+    if as_json:
         print(json.dumps({"checks": [asdict(c) for c in checks]}, indent=2))
     else:
         print(table(name, checks))

@@ -11,19 +11,16 @@ pixel, which knows the camera.
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from _frame import Check, run
+from _frame import Check, run_in
 from _mot import Output, peers
 from _perception_data import (
     KNOWN_CAMERAS,
@@ -109,15 +106,8 @@ class Recorder:
         return found
 
 
-def main(smoke: bool, directory: Path = CACHE / "perception") -> list[Check]:
+def main(smoke: bool, directory: Path) -> list[Check]:
     """All checks; data and weights are made where they are not there yet."""
-    if smoke:
-        with tempfile.TemporaryDirectory() as folder:
-            return _checks(Path(folder), smoke=True)
-    return _checks(directory, smoke=False)
-
-
-def _checks(directory: Path, smoke: bool) -> list[Check]:
     torch.set_num_threads(1)
     data = perception_data(directory / "data", smoke)
     detector, depth = directory / "detector", directory / "depth"
@@ -311,7 +301,4 @@ def _depth(weights: Path) -> list[Check]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--out", type=Path, default=CACHE / "perception")
-    options, sys.argv[1:] = parser.parse_known_args()
-    run(partial(main, directory=options.out), "sim_perception")
+    run_in(main, "sim_perception", CACHE / "perception")

@@ -15,18 +15,15 @@ of the pixels that the patches see, and as a limit the simulator's own table in 
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from _frame import Check, run
+from _frame import Check, run_in
 from _perception_data import perception_data
 from _weights import CACHE
 from vla_data import open_episodes
@@ -109,15 +106,8 @@ class RoughBoxes(Sight):
             yield replace(frame, detections=found.select(rng.random(len(found)) >= MISSING))
 
 
-def main(smoke: bool, directory: Path = CACHE / "perception") -> list[Check]:
+def main(smoke: bool, directory: Path) -> list[Check]:
     """All probes; the data is made where it is not there yet."""
-    if smoke:
-        with tempfile.TemporaryDirectory() as folder:
-            return _checks(Path(folder), smoke=True)
-    return _checks(directory, smoke=False)
-
-
-def _checks(directory: Path, smoke: bool) -> list[Check]:
     torch.set_num_threads(1)
     made = perception_data(directory / "data", smoke)
     sources = [open_episodes(str(path), "train") for path in (made.train, made.placements)]
@@ -352,7 +342,4 @@ def _solve(x: np.ndarray, y: np.ndarray, new: np.ndarray) -> Iterator[np.ndarray
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--out", type=Path, default=CACHE / "perception")
-    options, sys.argv[1:] = parser.parse_known_args()
-    run(partial(main, directory=options.out), "token_probes")
+    run_in(main, "token_probes", CACHE / "perception")
