@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+
+from vla_cli.quickstart import earlier_weights, missing
+from vla_data.report import Code, Text
+from vla_data.runs import make_manifest
 
 SUMMARY = {
     "out": "runs/x",
@@ -69,3 +75,27 @@ def test_wrong_names(vla, asked, tmp_path):
     ran = vla("quickstart", "--out", tmp_path, "--set", "polciy.fit.steps=1")
     assert (ran.code, "did you mean 'policy'" in ran.err) == (2, True)
     assert asked == []
+
+
+def test_weights_of_earlier_runs_are_looked_for_once(tmp_path: Path):
+    """A run goes on as it began: what is trained later is for another run."""
+    for name, stage in (("detector", "train-detector"), ("depth", "finetune")):
+        (tmp_path / name).mkdir()
+        make_manifest(tmp_path / name, stage, {}).save(tmp_path / name)
+    first, later = tmp_path / "first", tmp_path / "later"
+    assert earlier_weights(first) == {"detector": tmp_path / "detector"}  # the other is no depth network
+    make_manifest(tmp_path / "depth", "train-depth", {}).save(tmp_path / "depth")
+    assert set(earlier_weights(first)) == {"detector"}
+    assert set(earlier_weights(later)) == {"detector", "depth"}
+    empty = tmp_path / "elsewhere" / "run"
+    assert earlier_weights(empty) == {}
+
+
+@pytest.mark.parametrize(
+    ("detector", "depth"), [("labels", "sensor"), ("labels", "x"), ("x", "sensor"), ("x", "x")]
+)
+def test_what_stands_in_is_said_with_the_commands_that_train_it(detector: str, depth: str):
+    told = " ".join(block.text for block in missing(detector, depth) if isinstance(block, (Text, Code)))
+    assert ("vla vision train --data" in told) == (detector == "labels")
+    assert ("vla vision train-depth" in told) == (depth == "sensor")
+    assert ("vla data generate" in told) == (detector == "labels" or depth == "sensor")

@@ -15,7 +15,7 @@ from typing import Any
 from vla_data.config import to_dict
 from vla_data.files import read_json, write_json
 from vla_data.protocols import OnProgress, Progress, no_progress
-from vla_data.report import Section, Table, Text, write_page
+from vla_data.report import Block, Code, Section, Table, Text, write_page
 from vla_data.runs import MANIFEST, Manifest, Stage, StageResult, load_run_sections, machine, run_stage
 from vla_data.sim import CameraView
 from vla_data.sim.generate import GenerateConfig
@@ -212,24 +212,24 @@ def _perceive(
     source = open_episodes(made["directory"])
     summary, sections = evaluate_episodes(source, config, out, on_progress, open_video=Mp4Writer)
     order = sorted(sections, key=lambda s: s.title != "Frames")  # first what it looks like
-    shown = Text(_missing(detector, depth)), *(block for section in order for block in section.blocks)
+    shown = *missing(detector, depth), *(block for section in order for block in section.blocks)
     return {**summary, "detector": detector, "depth": depth}, [Section("Perception", shown)]
 
 
-def _missing(detector: str, depth: str) -> str:
+def missing(detector: str, depth: str) -> tuple[Block, ...]:
     """What stands in for weights that nobody has trained yet, and how to train them."""
-    said = []
+    said, commands = [], []
     if detector == "labels":
-        said.append(
-            "No detector has been trained here, so the boxes are the simulator's and nothing is said of "
-            "detection: vla vision train --data EPISODES --out runs/detector."
-        )
+        said.append("No detector has been trained yet: the boxes are the simulator's, and none is scored.")
+        commands.append("vla vision train --data runs/seen --out runs/detector")
     if depth == "sensor":
-        said.append(
-            "No depth network has been trained here, so depth is the simulator's, as a depth camera would "
-            "give it: vla vision train-depth --data EPISODES --out runs/depth."
-        )
-    return " ".join(said) or "Detector and depth network are those of runs beside this one."
+        said.append("No depth network has been trained yet: depth is the simulator's.")
+        commands.append("vla vision train-depth --data runs/seen --out runs/depth")
+    if not commands:
+        return (Text("Detector and depth network are those of runs beside this one."),)
+    said.append("To see with networks instead, train them and run the quick start with another --out:")
+    made = "vla data generate metaworld --preset perception --out runs/seen"
+    return Text(" ".join(said)), Code("\n".join((made, *commands)))
 
 
 def _codec(

@@ -17,6 +17,7 @@ from vla_vision.types import Frame
 
 PICTURES = "pictures"
 WIDE = 640
+NOTHING = "–"
 WHITE = (255, 255, 255)
 EXPLANATIONS = {
     "boxes": "mAP50: mean over classes of average precision where boxes overlap by half; mAP50-95 averages "
@@ -100,17 +101,19 @@ def _overview(found: Evaluation) -> Section:
                 name,
                 f"{g.videos}",
                 f"{g.frames:,}",
-                "–" if g.boxes is None else f"{g.boxes.map50:.3f}",
-                "–" if g.boxes is None else f"{g.boxes.recall_any_class:.3f}",
-                "–" if g.tracks is None else f"{g.tracks.hota:.3f}",
-                "–" if g.motion is None else f"{g.motion.velocity:.3f} m/s",
-                "–" if g.depth is None else f"{g.depth.all['network'].delta1:.3f}",
+                NOTHING if g.boxes is None else f"{g.boxes.map50:.3f}",
+                NOTHING if g.boxes is None else f"{g.boxes.recall_any_class:.3f}",
+                NOTHING if g.tracks is None else f"{g.tracks.hota:.3f}",
+                NOTHING if g.motion is None else f"{g.motion.velocity:.3f} m/s",
+                NOTHING if g.depth is None else f"{g.depth.all['network'].delta1:.3f}",
             )
         )
     rate = f"{found.rate:g} frames a second"
     if found.tokens_per_frame:
         rate += f", {found.tokens_per_second:g} tokens a second ({found.tokens_per_frame} a frame)"
-    return Section("Perception", (Table(columns, tuple(rows)), Text(f"{rate} on this machine.")))
+    scored = [i for i in range(len(columns)) if any(row[i] != NOTHING for row in rows)]
+    table = Table(tuple(columns[i] for i in scored), tuple(tuple(row[i] for i in scored) for row in rows))
+    return Section("Perception", (table, Text(f"{rate} on this machine.")))
 
 
 def _boxes(groups: Mapping[str, GroupScores]) -> list[Block] | None:
