@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 from typer.completion import get_completion_inspect_parameters, install_callback, show_callback
 
-from vla_cli.commands import data, doctor, evaluation, model, planned, quickstart, report, sim, ts, vision
+from vla_cli.commands import (
+    data,
+    doctor,
+    evaluation,
+    model,
+    planned,
+    prompt,
+    quickstart,
+    report,
+    sim,
+    ts,
+    vision,
+)
 from vla_cli.main import version_text
 from vla_cli.parser import CONTEXT, Group, example
 
@@ -69,7 +81,7 @@ for name, group in (
     ("vision", vision.app),
     ("ts", ts.app),
     ("model", model.app),
-    ("prompt", planned.group("prompt")),
+    ("prompt", prompt.app),
     ("eval", evaluation.app),
     ("experiment", planned.group("experiment")),
     ("serve", planned.group("serve")),

@@ -81,6 +81,12 @@ class ImageEncoder(nn.Module):
         self, images: UInt8[Tensor, "b 3 h w"], condition: Float[Tensor, "b c"] | None = None
     ) -> Float[Tensor, "b f"]:
         """Encode a batch of images."""
+        return self._spatial_softmax(self.feature_map(images, condition))
+
+    def feature_map(
+        self, images: UInt8[Tensor, "b 3 h w"], condition: Float[Tensor, "b c"] | None = None
+    ) -> Float[Tensor, "b channels rows columns"]:
+        """What every place of the images looks like, at the stem's resolution."""
         x_BCHW = images.to(self.temperature.dtype) / 127.5 - 1.0
         for i, convolution in enumerate(self.convolutions):
             x_BCHW = self.norms[i](convolution(x_BCHW))
@@ -88,7 +94,7 @@ class ImageEncoder(nn.Module):
                 scale_BC, shift_BC = self.film[i](condition).chunk(2, dim=1)
                 x_BCHW = x_BCHW * (1 + scale_BC[:, :, None, None]) + shift_BC[:, :, None, None]
             x_BCHW = torch.relu(x_BCHW)
-        return self._spatial_softmax(x_BCHW)
+        return x_BCHW
 
     def _spatial_softmax(self, x_BCHW: Tensor) -> Tensor:
         _, _, height, width = x_BCHW.shape

@@ -7,11 +7,6 @@ import typer
 from vla_cli.parser import make_group
 
 PLANS = {
-    "prompt": (
-        "What a policy is told: robot, task, sub-steps, history (no command yet).",
-        "To come: show, render.",
-        "Today a policy is told one instruction, the one its data set or evaluation gives.",
-    ),
     "experiment": (
         "Matrices of training and evaluation runs (no command yet).",
         "To come: run, report.",
