@@ -6,11 +6,22 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+import torch
 
-from vla_data.protocols import Policy
+from vla_data.normalize import NormStats
+from vla_data.protocols import ActionCodec, Policy
 from vla_data.sim import RandomPolicy, SimConfig, make_expert
 from vla_data.sim.metaworld import PRIVILEGED, MetaWorldEnv
-from vla_data.types import ObservationWindow, Trial
+from vla_data.types import CameraInput, InputSpec, ObservationWindow, Trial
+from vla_model.checkpoint import PolicyStats
+from vla_model.policies.compact import CompactConfig
+from vla_model.policies.kinds import KINDS, PolicyConfig, history_of, name_of, past_of, speaks_codes
+from vla_model.policies.learned import LearnedPolicy
+from vla_model.policies.rt1 import RT1Config
+from vla_model.policies.shapes import PolicyShapes
+from vla_model.policies.vla import VlaConfig
+from vla_model.prompt.episodes import PromptParts
+from vla_ts.bins import UniformBinsCodec
 
 TASKS = ("reach", "drawer-open")
 
@@ -23,35 +34,51 @@ def env() -> Iterator[MetaWorldEnv]:
     env.close()
 
 
-def untrained_compact(env: MetaWorldEnv) -> Policy:
-    """The compact policy with weights nobody trained: contracts hold for any weights."""
-    import torch
+def untrained(config: PolicyConfig) -> Callable[[MetaWorldEnv], Policy]:
+    """A policy with weights nobody trained: contracts hold for any weights."""
+    return lambda env: _untrained(config, env)
 
-    from vla_data.normalize import NormStats
-    from vla_data.types import CameraInput, InputSpec
-    from vla_model.checkpoint import PolicyStats
-    from vla_model.policies.compact import CompactConfig, CompactNetwork, CompactShapes
-    from vla_model.policies.learned import CompactPolicy
-    from vla_model.words import WordVocabulary
 
+def _untrained(config: PolicyConfig, env: MetaWorldEnv) -> Policy:
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    spec = InputSpec(env.robot, (CameraInput("corner4", 64, 64), CameraInput("gripperPOV", 64, 64)), 6)
-    vocabulary = WordVocabulary.of(["pick up the cube"])
-    shapes = CompactShapes(2, 64, 64, spec.state_dim, len(vocabulary.words), 6, env.robot.action.dim)
-    network = CompactNetwork(CompactConfig(head="continuous"), shapes).eval()
+    cameras = (CameraInput("corner4", 64, 64), CameraInput("gripperPOV", 64, 64))
+    spec = InputSpec(env.robot, cameras, 6, history_of(config), past_actions=past_of(config))
+    codec = _codec(env) if speaks_codes(config) else None
+    levels, size = (codec.tokens_per_chunk or 0, codec.vocab_size) if codec else (0, 0)
+    kind = KINDS[name_of(config)]
+    texts = kind.texts(config, ["pick up the cube"], spec, (), levels * size)
+    shapes = PolicyShapes(
+        2, 64, 64, spec.state_dim, texts.size, 6, env.robot.action.dim, levels, size,
+        history_of(config), past_of(config), texts.length,
+    )  # fmt: skip
+    network = kind.network(config, shapes).eval()
+    for parameter in network.parameters():  # what begins at zero would hide mistakes
+        torch.nn.init.normal_(parameter, std=0.1)
     stats = PolicyStats(
         NormStats.of([rng.normal(size=(50, spec.state_dim)).astype(np.float32)]),
         NormStats.of([rng.normal(size=(50, env.robot.action.dim)).astype(np.float32)]),
     )
-    return CompactPolicy(network, spec, vocabulary, stats)
+    return LearnedPolicy(network, spec, texts, stats, codec)
 
 
+def _codec(env: MetaWorldEnv) -> ActionCodec:
+    return UniformBinsCodec(env.robot.action, 6, bins=16)
+
+
+TOLD = PromptParts(checklist=False, past_steps=8)
 # A policy joins the suite by one line here.
 POLICIES: dict[str, Callable[[MetaWorldEnv], Policy]] = {
     "expert": make_expert,
     "random": lambda env: RandomPolicy(env.robot, action_horizon=5),
-    "compact": untrained_compact,
+    "compact": untrained(CompactConfig(head="continuous")),
+    "compact, flow": untrained(CompactConfig(head="flow")),
+    "rt1": untrained(RT1Config()),
+    "rt1 without TokenLearner": untrained(RT1Config(tokens=0, history=1)),
+    "vla": untrained(VlaConfig()),
+    "vla, parallel": untrained(VlaConfig(head="parallel", parts=TOLD)),
+    "vla, continuous": untrained(VlaConfig(head="continuous", parts=TOLD)),
+    "vla, flow": untrained(VlaConfig(head="flow")),
 }
 
 

@@ -1,18 +1,19 @@
 import pytest
 import torch
 
-from vla_model.policies.compact import CompactConfig, CompactNetwork, CompactShapes
+from vla_model.policies.compact import CompactConfig, CompactNetwork
 from vla_model.policies.heads import CodesHead
+from vla_model.policies.shapes import PolicyShapes
 
-SHAPES = CompactShapes(2, 32, 32, 3, 10, 8, 4, levels=3, codebook_size=16)
+SHAPES = PolicyShapes(2, 32, 32, 3, 11, 8, 4, levels=3, codebook_size=16)
 
 
 def batch(size: int = 6) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     return {
-        "images": torch.randint(0, 256, (size, 2, 3, 32, 32), dtype=torch.uint8, generator=generator),
+        "images": torch.randint(0, 256, (size, 1, 2, 3, 32, 32), dtype=torch.uint8, generator=generator),
         "state": torch.randn(size, 3, generator=generator),
-        "words": torch.randint(0, 11, (size, 5), generator=generator),
+        "text": torch.randint(0, 11, (size, 5), generator=generator),
     }
 
 
@@ -27,7 +28,7 @@ def test_a_few_samples_can_be_learned_by_heart(head):
         optimiser.zero_grad()
         network.training_loss(data)["loss"].backward()
         optimiser.step()
-    answer = network(data["images"], data["state"], data["words"])
+    answer = network(data)
     if head == "codes":
         assert (answer == data["target"]).float().mean() > 0.9
     else:
@@ -38,12 +39,12 @@ def test_words_beyond_padding_change_the_answer_and_padding_does_not():
     torch.manual_seed(0)
     network = CompactNetwork(CompactConfig(head="continuous"), SHAPES).eval()
     data = batch(2)
-    data["words"] = torch.tensor([[1, 2, 0, 0, 0], [1, 2, 3, 0, 0]])
-    images, state = data["images"][:1].repeat(2, 1, 1, 1, 1), data["state"][:1].repeat(2, 1)
-    a, b = network(images, state, data["words"])
+    one = {"images": data["images"][:1], "state": data["state"][:1]}
+    two = {name: values.repeat(2, *[1] * (values.dim() - 1)) for name, values in one.items()}
+    a, b = network({**two, "text": torch.tensor([[1, 2, 0, 0, 0], [1, 2, 3, 0, 0]])})
     assert not torch.allclose(a, b)
     longer = torch.tensor([[1, 2, 0, 0, 0, 0, 0, 0]])
-    torch.testing.assert_close(network(images[:1], state[:1], longer)[0], a)
+    torch.testing.assert_close(network({**one, "text": longer})[0], a)
 
 
 def test_later_codes_depend_on_earlier_ones():

@@ -167,7 +167,7 @@ class _Loop:
             limit=self.config.max_steps or self.env.max_steps(trial.task),
             noise=np.random.default_rng([trial.seed, NOISE_STREAM]),
             seen=deque(maxlen=self.spec.history),
-            done=deque(maxlen=max(1, self.spec.history - 1)),
+            done=deque(maxlen=max(1, self.spec.past)),
             recorder=Recorder(trial, self.env.robot, self.env.cameras) if self.config.record else None,
         )
 
@@ -234,7 +234,7 @@ class _Loop:
 
     def _window(self, slot: int) -> ObservationWindow:
         """The last K observations; before the episode's start the first one repeats, with actions of 0."""
-        run, past = self.runs[slot], self.spec.history - 1
+        run, past = self.runs[slot], self.spec.past
         missing = self.spec.history - len(run.seen)
         observations = (*[run.seen[0]] * missing, *run.seen)
         actions = np.zeros((past, self.env.robot.action.dim), np.float32)

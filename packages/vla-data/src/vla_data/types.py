@@ -224,7 +224,8 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class ObservationWindow:
-    """The last K observations, oldest first, and the actions taken between them, [K - 1, action_dim].
+    """The last K observations, oldest first, and the latest actions (`InputSpec.past` of them), those taken
+    between the observations at least; actions from before the episode began are 0.
 
     `slot` says which of several environments run side by side this window belongs to.
     """
@@ -327,7 +328,11 @@ class CameraInput:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a policy needs to see and what it answers; published by the model, consumed by data."""
+    """What a policy needs to see and what it answers; published by the model, consumed by data.
+
+    `history` observations are shown, and the latest `past` actions given: those between the observations, and
+    `past_actions` of them where that is more (no picture is drawn for an action alone).
+    """
 
     robot: RobotSpec
     cameras: tuple[CameraInput, ...]
@@ -335,6 +340,12 @@ class InputSpec:
     history: int = 1
     instruction: bool = True
     privileged: bool = False
+    past_actions: int = 0
+
+    @property
+    def past(self) -> int:
+        """Past actions in a window."""
+        return max(self.history - 1, self.past_actions)
 
     @property
     def state_dim(self) -> int:
@@ -357,7 +368,7 @@ class InputSpec:
                 },
             )
 
-        past = rng.uniform(-1, 1, (self.history - 1, self.robot.action.dim)).astype(np.float32)
+        past = rng.uniform(-1, 1, (self.past, self.robot.action.dim)).astype(np.float32)
         return ObservationWindow(tuple(one(i) for i in range(self.history)), past, slot)
 
 

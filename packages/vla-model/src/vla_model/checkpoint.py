@@ -5,12 +5,14 @@ checkpoint/
   config.json         policy kind, network config, shapes, InputSpec, vocabulary
   norm_stats.json     statistics of state and action
   codec/              the action codec, for a policy that speaks codes
+  tokenizer.json, prompt.json  for a policy that reads prompts
   manifest.json       sha256 of every file above
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +40,7 @@ class PolicyRecord:
     """Everything of a checkpoint that is not weights or codec.
 
     Args:
-        policy: name in `vla_model.policies.POLICIES`.
+        policy: name in `vla_model.policies.kinds.KINDS`.
         network: config of the network, as plain values.
         shapes: shapes of the network, as plain values.
         input_spec: what the policy needs to see.
@@ -57,11 +59,17 @@ class PolicyRecord:
 
 
 def save_checkpoint(
-    directory: Path, module: Any, record: PolicyRecord, stats: PolicyStats, codec: Path | None
+    directory: Path,
+    module: Any,
+    record: PolicyRecord,
+    stats: PolicyStats,
+    codec: Path | None,
+    save_texts: Callable[[Path], None] = lambda directory: None,
 ) -> None:
     """Write a checkpoint; it appears under `directory` only when whole.
 
-    `codec` is a codec's directory, or the run directory of its fitting that holds it.
+    `codec` is a codec's directory, or the run directory of its fitting that holds it; `save_texts` writes
+    what reading instructions needs.
     """
     from vla_data.fit import save_weights
 
@@ -71,6 +79,7 @@ def save_checkpoint(
         write_json(part / STATS, to_dict(stats))
         if codec is not None:
             shutil.copytree(codec / CODEC if (codec / CODEC).is_dir() else codec, part / CODEC)
+        save_texts(part)
         make_manifest(part, "checkpoint", to_dict(record)).save(part)
 
 

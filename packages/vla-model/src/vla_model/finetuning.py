@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vla_data.charts import Line, LineChart
 from vla_data.config import to_dict
@@ -20,10 +19,20 @@ from vla_data.protocols import ActionCodec, EpisodeSource, OnProgress, no_progre
 from vla_data.report import Section, Table
 from vla_data.types import CameraInput, Episode, InputSpec
 from vla_model.checkpoint import PolicyRecord, PolicyStats, save_checkpoint
-from vla_model.policies.compact import CompactConfig, CompactNetwork, CompactShapes
-from vla_model.policies.learned import INSTRUCTION_LENGTH
+from vla_model.policies.compact import CompactConfig
+from vla_model.policies.kinds import (
+    KINDS,
+    PolicyConfig,
+    history_of,
+    name_of,
+    past_of,
+    speaks_codes,
+)
+from vla_model.policies.rt1 import RT1Config
+from vla_model.policies.shapes import PolicyShapes
+from vla_model.policies.texts import Texts, WordTexts
+from vla_model.policies.vla import VlaConfig
 from vla_model.samples import SampleTable
-from vla_model.words import WordVocabulary
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class FinetuneConfig:
         cameras: cameras to look through, in order; empty for all of the data.
     """
 
-    policy: CompactConfig = field(default_factory=CompactConfig)
+    policy: PolicyConfig = field(default_factory=CompactConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     action_horizon: int = 16
     execute: int = 8
@@ -68,7 +77,13 @@ def _debug() -> FinetuneConfig:
     )
 
 
-PRESETS: dict[str, Callable[[], FinetuneConfig]] = {"default": _default, "debug": _debug}
+PRESETS: dict[str, Callable[[], FinetuneConfig]] = {
+    "default": _default,
+    "debug": _debug,
+    "compact": _default,
+    "rt1": lambda: replace(_default(), policy=RT1Config()),
+    "vla": lambda: replace(_default(), policy=VlaConfig()),
+}
 
 
 def finetune(
@@ -97,22 +112,25 @@ def finetune(
         NormStats.of([table.state], f"state of {source.name}"),
         NormStats.of([table.chunks[:, 0]], f"action of {source.name}"),
     )
-    vocabulary = WordVocabulary.of(table.texts)
-    shapes = _shapes(table, vocabulary, codec)
+    kind = KINDS[name_of(config.policy)]
+    codes = codec.vocab_size * (codec.tokens_per_chunk or 0) if codec else 0
+    texts = kind.texts(config.policy, table.texts, input_spec, tuple(source[0].cameras.values()), codes)
+    shapes = _shapes(table, texts, codec, config.policy)
     torch.manual_seed(config.fit.seed)
-    network = CompactNetwork(config.policy, shapes)
-    batches = _Batches(table, stats, vocabulary, codec, config.fit)
+    network = kind.network(config.policy, shapes)
+    batches = _Batches(table, stats, texts, codec, shapes, config.fit, kind.shares_wording)
     result = fit(network, batches, config.fit, out, on_progress)
     record = PolicyRecord(
-        "compact",
+        name_of(config.policy),
         to_dict(config.policy),
         to_dict(shapes),
         input_spec,
-        vocabulary.words,
+        texts.vocabulary.words if isinstance(texts, WordTexts) else (),
         config.execute,
         trained_on=(source.name,),
     )
-    save_checkpoint(out / "checkpoint", network.cpu(), record, stats, codec_dir if codec else None)
+    module = network.cpu()
+    save_checkpoint(out / "checkpoint", module, record, stats, codec_dir if codec else None, texts.save)
     return _describe(network, table, result, config)
 
 
@@ -123,36 +141,40 @@ class _Batches:
         self,
         table: SampleTable,
         stats: PolicyStats,
-        vocabulary: WordVocabulary,
+        texts: Texts,
         codec: ActionCodec | None,
+        shapes: PolicyShapes,
         fit_config: FitConfig,
+        share: bool,
     ) -> None:
-        self.table, self.fit = table, fit_config
-        self.words = vocabulary.encode(table.texts, INSTRUCTION_LENGTH)
+        self.table, self.shapes, self.fit, self.share = table, shapes, fit_config, share
+        self.text = texts.encode(table.texts)
         self.state = Normalizer(stats.state).normalize(table.state)
-        if codec is None:
-            self.target: np.ndarray = Normalizer(stats.action).normalize(table.chunks)
-        else:
-            self.target = codec.encode(table.chunks)
+        self.action = Normalizer(stats.action)
+        self.target = self.action.normalize(table.chunks) if codec is None else codec.encode(table.chunks)
 
     def __call__(self, step: int) -> dict[str, Tensor]:
-        rows, texts = self.table.sample(step, self.fit.batch_size, self.fit.seed)
-        return {
-            "images": torch.from_numpy(self.table.images[rows]),
-            "state": torch.from_numpy(self.state[rows]),
-            "words": torch.from_numpy(self.words[texts]),
-            "target": torch.from_numpy(self.target[rows]),
+        rows, texts = self.table.sample(step, self.fit.batch_size, self.fit.seed, self.share)
+        arrays = {
+            "images": self.table.seen(rows, self.shapes.history),
+            "state": self.state[rows],
+            "text": self.text[texts],
+            "target": self.target[rows],
         }
+        if self.shapes.past:
+            arrays["past"] = self.action.normalize(self.table.past(rows, self.shapes.past))
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def _open_codec(config: FinetuneConfig, codec_dir: Path | None, source: EpisodeSource) -> ActionCodec | None:
-    if config.policy.head != "codes":
+    if not speaks_codes(config.policy):
         return None
     if codec_dir is None:
         raise ConfigError(
             "a head that speaks codes needs a codec",
             where="--codec",
-            next_step="fit one with: vla ts fit-vqvae --data URI --out DIR; or choose --head continuous",
+            next_step="fit one with: vla ts fit-vqvae --data URI --out DIR (for rt1: vla ts fit --codec "
+            "uniform_bins); or choose --head continuous",
         )
     from vla_ts import load_codec
 
@@ -174,32 +196,38 @@ def _input_spec(source: EpisodeSource, config: FinetuneConfig, horizon: int) -> 
     if len({s[:2] for s in sizes.values()}) > 1:
         raise ConfigError("cameras of one policy must have one size", where="cameras", got=str(sizes))
     cameras = tuple(CameraInput(n, sizes[n][0], sizes[n][1]) for n in names)
-    return InputSpec(source.robot, cameras, horizon)
+    policy = config.policy
+    return InputSpec(source.robot, cameras, horizon, history_of(policy), past_actions=past_of(policy))
 
 
-def _shapes(table: SampleTable, vocabulary: WordVocabulary, codec: ActionCodec | None) -> CompactShapes:
+def _shapes(
+    table: SampleTable, texts: Texts, codec: ActionCodec | None, policy: PolicyConfig
+) -> PolicyShapes:
     _, cameras, _, height, width = table.images.shape
     levels = codec.tokens_per_chunk if codec else 0
     if levels is None:
         raise ConfigError(
-            "the codes head needs a codec with a fixed number of codes a chunk",
+            "a head that speaks codes needs a codec with a fixed number of codes a chunk",
             where="--codec",
             got="variable",
         )
-    return CompactShapes(
+    return PolicyShapes(
         cameras,
         height,
         width,
         table.state.shape[1],
-        len(vocabulary.words),
+        texts.size,
         *table.chunks.shape[1:],
         levels=levels,
         codebook_size=codec.vocab_size if codec else 0,
+        history=history_of(policy),
+        past=past_of(policy),
+        text_length=texts.length,
     )
 
 
 def _describe(
-    network: CompactNetwork, table: SampleTable, result: FitResult, config: FinetuneConfig
+    network: nn.Module, table: SampleTable, result: FitResult, config: FinetuneConfig
 ) -> tuple[dict[str, Any], list[Section]]:
     parameters = sum(p.numel() for p in network.parameters())
     history = {name: values for name, values in result.history.items() if name != "learning_rate"}
@@ -209,7 +237,8 @@ def _describe(
         "samples": len(table),
         "wordings": len(table.texts),
         "steps": config.fit.steps,
-        "head": config.policy.head,
+        "policy": name_of(config.policy),
+        "head": getattr(config.policy, "head", "parallel"),
         **{k: round(v, 5) for k, v in last.items()},
     }
     curves = [

@@ -29,6 +29,7 @@ class SampleTable:
         chunks: float32 [N, action_horizon, action_dim], physical units.
         wordings: index into `texts` of every wording of the sample's episode; −1 pads, [N, W].
         texts: all wordings.
+        first: the row of each sample's episode's first step, int64 [N].
     """
 
     images: UInt8[np.ndarray, "n cameras 3 height width"]
@@ -36,6 +37,7 @@ class SampleTable:
     chunks: Float32[np.ndarray, "n horizon action_dim"]
     wordings: Int64[np.ndarray, "n w"]
     texts: tuple[str, ...]
+    first: Int64[np.ndarray, "n"]
 
     def __len__(self) -> int:
         return len(self.state)
@@ -69,22 +71,43 @@ class SampleTable:
             wordings = dict.fromkeys((episode.instruction, *episode.paraphrases))
             said.append([texts.setdefault(t, len(texts)) for t in wordings])
             on_progress(Progress("read", i + 1, len(source), "episodes"))
-        most = max(map(len, said))
+        most, lengths = max(map(len, said)), [len(s) for s in states]
         rows = np.array([[*ids, *[-1] * (most - len(ids))] for ids in said], np.int64)
         return cls(
             np.concatenate(images),
             np.concatenate(states).astype(np.float32),
             np.concatenate(chunks).astype(np.float32),
-            np.repeat(rows, [len(s) for s in states], axis=0),
+            np.repeat(rows, lengths, axis=0),
             tuple(texts),
+            np.repeat(np.cumsum([0, *lengths[:-1]]), lengths),
         )
 
-    def sample(self, step: int, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of batch `step`, and for each the index of one of its wordings, [B] each."""
+    def sample(
+        self, step: int, batch_size: int, seed: int, share: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of batch `step`, and for each the index of one of its wordings, [B] each.
+
+        Args:
+            share: samples with the same wordings get the same one.
+        """
         rng = np.random.default_rng((seed, step))
         rows = rng.integers(0, len(self), batch_size)
         counts = (self.wordings[rows] >= 0).sum(1)
-        return rows, self.wordings[rows, rng.integers(0, counts)]
+        if not share:
+            return rows, self.wordings[rows, rng.integers(0, counts)]
+        draws = rng.random(len(self.texts))[self.wordings[rows, 0]]
+        return rows, self.wordings[rows, (draws * counts).astype(np.int64)]
+
+    def seen(self, rows: np.ndarray, history: int) -> UInt8[np.ndarray, "b history cameras 3 height width"]:
+        """Images of samples and of the moments before them; the first one stands for those before it."""
+        back = np.arange(history - 1, -1, -1)
+        return self.images[np.maximum(rows[:, None] - back, self.first[rows][:, None])]
+
+    def past(self, rows: np.ndarray, count: int) -> Float32[np.ndarray, "b count action_dim"]:
+        """The actions before samples, the latest last; 0 from before the episode."""
+        at = rows[:, None] - np.arange(count, 0, -1)
+        there = at >= self.first[rows][:, None]
+        return np.where(there[..., None], self.chunks[np.where(there, at, 0), 0], np.float32(0))
 
 
 def _images(episode: Episode, cameras: Sequence[CameraInput]) -> np.ndarray:

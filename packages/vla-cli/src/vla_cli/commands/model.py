@@ -18,12 +18,12 @@ model_lm.register(app)
 Codec = Annotated[
     Path | None,
     typer.Option(
-        "--codec", metavar="DIR", help="Codec fitted by `vla ts fit-vqvae`; needed by --head codes."
+        "--codec", metavar="DIR", help="Codec fitted by `vla ts fit-vqvae`; needed by heads that speak codes."
     ),
 ]
 Head = Annotated[
-    Literal["codes", "continuous"] | None,
-    typer.Option("--head", help="What the policy answers with: codes of the codec, or numbers."),
+    Literal["codes", "parallel", "continuous", "flow"] | None,
+    typer.Option("--head", help="Answers: codes of the codec one by one or all at once, numbers, a flow."),
 ]
 
 

@@ -29,10 +29,15 @@ IGNORED = -1  # target of what is not to be learned
 
 @dataclass
 class Cache:
-    """Keys and values of what was read, layer by layer, [B, heads, length, head width]."""
+    """Keys and values of what was read, layer by layer, [B, heads, length, head width].
+
+    Args:
+        known: bool [B, length], false for padding, which nothing looks at; None where there is none.
+    """
 
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
+    known: Tensor | None = None
 
     @property
     def length(self) -> int:
@@ -51,7 +56,19 @@ class Cache:
 
     def select(self, rows: Tensor) -> Cache:
         """The cache of these rows of the batch, which may repeat."""
-        return Cache([k[rows] for k in self.keys], [v[rows] for v in self.values])
+        known = None if self.known is None else self.known[rows]
+        return Cache([k[rows] for k in self.keys], [v[rows] for v in self.values], known)
+
+    def mask(self, asked: int) -> Tensor | None:
+        """What each of `asked` new positions may look at, [B or 1, 1, asked, all]; None for all of it."""
+        if self.known is None and asked == 1:
+            return None
+        device, past = self.keys[0].device, self.length
+        seen = torch.ones(asked, past + asked, dtype=torch.bool, device=device).tril(past)[None, None]
+        if self.known is None:
+            return seen
+        new = torch.ones(len(self.known), asked, dtype=torch.bool, device=device)
+        return seen & torch.cat([self.known, new], dim=1)[:, None, None]
 
 
 class Attention(nn.Module):
@@ -64,16 +81,14 @@ class Attention(nn.Module):
         self.out = nn.Linear(config.width, config.width, bias=False)
 
     def forward(
-        self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor], layer: int, cache: Cache | None
+        self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor], mask: dict, layer: int, cache: Cache | None
     ) -> Float[Tensor, "b t d"]:
         q_BTD, k_BTD, v_BTD = self.qkv(x_BTD).chunk(3, dim=-1)
         q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (q_BTD, k_BTD, v_BTD))
         q, k = (rms_norm(rotate(x, *rotary)) for x in (q, k))
-        past = 0
         if cache is not None:
-            past = cache.keys[layer].shape[2] if layer < len(cache.keys) else 0
             k, v = cache.extend(layer, k, v)
-        mixed = F.scaled_dot_product_attention(q, k, v, **_mask(q.shape[2], past, q.device))
+        mixed = F.scaled_dot_product_attention(q, k, v, **mask)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
 
@@ -87,9 +102,9 @@ class Block(nn.Module):
         self.down = nn.Linear(4 * config.width, config.width, bias=False)
 
     def forward(
-        self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor], layer: int, cache: Cache | None
+        self, x_BTD: Tensor, rotary: tuple[Tensor, Tensor], mask: dict, layer: int, cache: Cache | None
     ) -> Float[Tensor, "b t d"]:
-        x_BTD = x_BTD + self.attention(rms_norm(x_BTD), rotary, layer, cache)
+        x_BTD = x_BTD + self.attention(rms_norm(x_BTD), rotary, mask, layer, cache)
         return x_BTD + self.down(F.relu(self.up(rms_norm(x_BTD))).square())
 
 
@@ -128,16 +143,21 @@ class GPT(nn.Module):
         """The vectors of tokens, as the layers take them; other vectors are to be of the same size."""
         return rms_norm(self.embed(tokens))
 
-    def features(self, x_BTD: Float[Tensor, "b t d"], cache: Cache | None = None) -> Float[Tensor, "b t d"]:
+    def features(
+        self, x_BTD: Float[Tensor, "b t d"], cache: Cache | None = None, start: int | None = None
+    ) -> Float[Tensor, "b t d"]:
         """What the last layer says at every position.
 
         Args:
             cache: of what came before; is extended.
+            start: position of the first; None for the one after the cache. Where what came before is padded,
+                a fixed one makes answers the same whatever the padding.
 
         Raises:
             ConfigError: more positions than the context has.
         """
-        start = cache.length if cache is not None else 0
+        past = cache.length if cache is not None else 0
+        start = past if start is None else start
         stop = start + x_BTD.shape[1]
         if stop > self.config.context:
             raise ConfigError(
@@ -150,8 +170,13 @@ class GPT(nn.Module):
         assert isinstance(self.cos, Tensor)
         assert isinstance(self.sin, Tensor)
         rotary = (self.cos[start:stop], self.sin[start:stop])
+        asked = x_BTD.shape[1]
+        mask = {"attn_mask": cache.mask(asked)} if cache is not None and past else {"is_causal": asked > 1}
         for layer, block in enumerate(self.layers()):
-            x_BTD = block(x_BTD, rotary, layer, cache)
+            x_BTD = block(x_BTD, rotary, mask, layer, cache)
+        if cache is not None and cache.known is not None:
+            new = torch.ones(len(x_BTD), asked, dtype=torch.bool, device=x_BTD.device)
+            cache.known = torch.cat([cache.known, new], dim=1)
         return rms_norm(x_BTD)
 
     def logits(self, features: Float[Tensor, "*b d"]) -> Float[Tensor, "*b vocab"]:
@@ -195,13 +220,3 @@ def rotate(x: Float[Tensor, "b h t w"], cos: Tensor, sin: Tensor) -> Float[Tenso
     """Pairs of numbers turned by the angle of their position."""
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1).to(x.dtype)
-
-
-def _mask(asked: int, past: int, device: torch.device) -> dict:
-    """How attention is kept from what comes later."""
-    if not past:
-        return {"is_causal": asked > 1}
-    if asked == 1:
-        return {}
-    seen = torch.ones(asked, past + asked, dtype=torch.bool, device=device).tril(past)
-    return {"attn_mask": seen}

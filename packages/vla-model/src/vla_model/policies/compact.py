@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from vla_model.policies.heads import CodesHead, ContinuousHead
+from vla_model.policies.heads import CodesHead, ContinuousHead, FlowHead
+from vla_model.policies.shapes import Batch, PolicyShapes
 from vla_model.words import PAD
 from vla_vision.image_encoder import ImageEncoder, ImageEncoderConfig
 
@@ -29,7 +30,7 @@ class CompactConfig:
         word_dim: width of a word vector and of the condition.
         hidden_dim: width of the trunk.
         trunk_layers: dense layers of the trunk.
-        head: `codes` (of the codec given at training) or `continuous`.
+        head: `codes` (of the codec given at training), `continuous` or `flow`.
         word_dropout: chance that a word of the instruction is left out in training.
     """
 
@@ -38,35 +39,17 @@ class CompactConfig:
     word_dim: int = 64
     hidden_dim: int = 256
     trunk_layers: int = 2
-    head: Literal["codes", "continuous"] = "codes"
+    head: Literal["codes", "continuous", "flow"] = "codes"
     word_dropout: float = 0.1
 
 
-@dataclass(frozen=True)
-class CompactShapes:
-    """What data and codec fix: the shapes of the inputs and of the answer.
-
-    `levels` and `codebook_size` are those of the codec; 0 without one.
-    """
-
-    cameras: int
-    height: int
-    width: int
-    state_dim: int
-    vocabulary: int
-    action_horizon: int
-    action_dim: int
-    levels: int = 0
-    codebook_size: int = 0
-
-
 class CompactNetwork(nn.Module):
-    """Images uint8 [B, cameras, 3, H, W], state [B, S], words [B, L] → features, codes or actions."""
+    """The latest pictures, state and words → codes or actions (`vla_model.policies.shapes.Batch`)."""
 
-    def __init__(self, config: CompactConfig, shapes: CompactShapes) -> None:
+    def __init__(self, config: CompactConfig, shapes: PolicyShapes) -> None:
         super().__init__()
         self.config, self.shapes = config, shapes
-        self.words = nn.Embedding(shapes.vocabulary + 1, config.word_dim, padding_idx=PAD)
+        self.words = nn.Embedding(shapes.vocabulary, config.word_dim, padding_idx=PAD)
         encoder = ImageEncoderConfig(
             shapes.height, shapes.width, config.channels, config.layers, condition_dim=config.word_dim
         )
@@ -77,32 +60,38 @@ class CompactNetwork(nn.Module):
             trunk += [nn.Linear(width, config.hidden_dim), nn.ReLU()]
             width = config.hidden_dim
         self.trunk = nn.Sequential(*trunk)
-        self.head: CodesHead | ContinuousHead
+        self.head: CodesHead | ContinuousHead | FlowHead
         if config.head == "codes":
             self.head = CodesHead(width, shapes.levels, shapes.codebook_size)
+        elif config.head == "flow":
+            self.head = FlowHead(width, shapes.action_horizon, shapes.action_dim)
         else:
             self.head = ContinuousHead(width, shapes.action_horizon, shapes.action_dim)
 
-    def features(
-        self,
-        images: UInt8[Tensor, "b cameras 3 h w"],
-        state: Float[Tensor, "b s"],
-        words: Int64[Tensor, "b l"],
-    ) -> Float[Tensor, "b f"]:
-        """What the heads read."""
+    @property
+    def draws(self) -> bool:
+        """Whether an answer needs noise."""
+        return self.config.head == "flow"
+
+    def features(self, batch: Batch, text: Int64[Tensor, "b l"] | None = None) -> Float[Tensor, "b f"]:
+        """What the heads read; `text` takes the place of the batch's own."""
+        words, state = batch["text"] if text is None else text, batch["state"]
+        images = batch["images"][:, -1]
         mask_BL1 = (words != PAD).unsqueeze(-1).to(state.dtype)
         said_BW = (self.words(words) * mask_BL1).sum(1) / mask_BL1.sum(1).clamp(min=1)
         seen = [encoder(images[:, i], said_BW) for i, encoder in enumerate(self.encoders)]
         return self.trunk(torch.cat([*seen, state, said_BW], dim=1))
 
-    def forward(self, images: Tensor, state: Tensor, words: Tensor) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """Codes [B, levels] or normalised actions [B, action_horizon, action_dim]."""
-        return self.head(self.features(images, state, words))
+        features = self.features(batch)
+        if isinstance(self.head, FlowHead):
+            return self.head(features, batch["noise"])
+        return self.head(features)
 
-    def training_loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Loss of a batch with `images`, `state`, `words` and `target` (codes or normalised actions)."""
-        words = batch["words"]
+    def training_loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Loss of a batch with its `target`."""
+        words = batch["text"]
         if self.config.word_dropout:
-            keep = torch.rand(words.shape, device=words.device) >= self.config.word_dropout
-            words = words * keep
-        return self.head.loss(self.features(batch["images"], batch["state"], words), batch["target"])
+            words = words * (torch.rand(words.shape, device=words.device) >= self.config.word_dropout)
+        return self.head.loss(self.features(batch, words), batch["target"])

@@ -1,7 +1,7 @@
-"""Action heads: what turns a feature vector into a chunk of actions.
+"""Action heads: what turns features into a chunk of actions.
 
-`CodesHead` answers in the codes of an action codec, one residual level after the other; `ContinuousHead`
-answers with the numbers themselves.
+`CodesHead` answers in the codes of an action codec, one residual level after the other, `ParallelCodesHead`
+in all at once; `ContinuousHead` and `FlowHead` answer with the numbers themselves.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+TIME_WAVES = 8  # sines and cosines that say how far noise has come
+FLOW_LAYERS = 3
+DRAWS = 4  # times and noises that each sample of a batch is seen at
 
 
 class CodesHead(nn.Module):
@@ -68,3 +72,85 @@ class ContinuousHead(nn.Module):
     def forward(self, features: Float[Tensor, "b f"]) -> Float[Tensor, "b h a"]:
         """The chunk, in normalised units."""
         return self.out(features).unflatten(-1, self.shape)
+
+
+class ParallelCodesHead(nn.Module):
+    """Features of queries [B, Q, W] → all codes at once, [B, levels]; Q divides levels.
+
+    No code knows of another: what RT-1 does with its bins (Brohan et al. 2022, arXiv:2212.06817).
+    """
+
+    def __init__(self, width: int, queries: int, levels: int, codebook_size: int) -> None:
+        super().__init__()
+        self.shape = (levels, codebook_size)
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, levels // queries * codebook_size)
+
+    def logits(self, features: Float[Tensor, "b q w"]) -> Float[Tensor, "b levels codebook"]:
+        """Of every code."""
+        return self.out(self.norm(features)).view(len(features), *self.shape)
+
+    def loss(self, features: Float[Tensor, "b q w"], codes: Int64[Tensor, "b levels"]) -> dict[str, Tensor]:
+        """Mean cross-entropy of the levels, and the accuracy of all codes."""
+        logits = self.logits(features)
+        accuracy = (logits.argmax(-1) == codes).float().mean()
+        loss = F.cross_entropy(logits.flatten(0, 1), codes.flatten())
+        return {"loss": loss, "code_accuracy": accuracy.detach()}
+
+    def forward(self, features: Float[Tensor, "b q w"]) -> Int64[Tensor, "b levels"]:
+        """The most likely code of each level."""
+        return self.logits(features).argmax(-1)
+
+
+class FlowHead(nn.Module):
+    """Features [B, F] and noise → normalised actions [B, action_horizon, action_dim], by a velocity field
+    that carries noise to actions along straight lines (flow matching, Lipman et al. 2022, arXiv:2210.02747),
+    trained at times that favour noise as in π0 (Black et al. 2024, arXiv:2410.24164).
+    """
+
+    def __init__(
+        self, feature_dim: int, action_horizon: int, action_dim: int, hidden: int = 256, steps: int = 8
+    ) -> None:
+        super().__init__()
+        self.shape, self.steps = (action_horizon, action_dim), steps
+        size = action_horizon * action_dim
+        self.times = nn.Linear(2 * TIME_WAVES, hidden)
+        self.noisy = nn.Linear(size, hidden)
+        self.seen = nn.Linear(feature_dim, hidden)
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.LayerNorm(hidden), nn.Linear(hidden, 2 * hidden), nn.SiLU(), nn.Linear(2 * hidden, hidden)
+            )
+            for _ in range(FLOW_LAYERS)
+        )
+        self.out = nn.Linear(hidden, size)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def velocity(self, features: Tensor, actions_BHA: Tensor, time_B: Tensor) -> Float[Tensor, "b h a"]:
+        """Where actions go at a time from 0 (noise) to 1."""
+        waves = torch.arange(TIME_WAVES, device=time_B.device) + 1
+        angle_BW = time_B[:, None] * waves * torch.pi
+        time_BD = self.times(torch.cat([angle_BW.sin(), angle_BW.cos()], dim=-1))
+        x_BD = self.seen(features) + self.noisy(actions_BHA.flatten(1)) + time_BD
+        for layer in self.layers:
+            x_BD = x_BD + layer(x_BD)
+        return self.out(x_BD).unflatten(-1, self.shape)
+
+    def loss(self, features: Float[Tensor, "b f"], actions: Float[Tensor, "b h a"]) -> dict[str, Tensor]:
+        """Mean squared error of the velocity, at `DRAWS` times of each sample."""
+        features, actions = features.repeat(DRAWS, 1), actions.repeat(DRAWS, 1, 1)
+        noise = torch.randn_like(actions)
+        time_B = 1 - torch.rand(len(actions), device=actions.device).pow(1 / 1.5)
+        between = torch.lerp(noise, actions, time_B[:, None, None])
+        return {"loss": F.mse_loss(self.velocity(features, between, time_B), actions - noise)}
+
+    def forward(
+        self, features: Float[Tensor, "b f"], noise: Float[Tensor, "b h a"]
+    ) -> Float[Tensor, "b h a"]:
+        """Noise carried to actions in `steps` steps."""
+        actions = noise
+        for i in range(self.steps):
+            time_B = torch.full((len(noise),), i / self.steps, device=noise.device)
+            actions = actions + self.velocity(features, actions, time_B) / self.steps
+        return actions

@@ -52,7 +52,7 @@ def prompt_for(
     known = {c.name: c for c in cameras}
     seen = tuple(known.get(c.name, Camera(c.name, c.width, c.height)) for c in spec.cameras)
     given: dict[VideoChannel, bool] = {"rgb": True, "depth": parts.depth, "velocity": parts.velocity}
-    channels = tuple(name for name, there in given.items() if there)
+    channels: tuple[VideoChannel, ...] = tuple(name for name, there in given.items() if there)
     return Prompt(
         task=task,
         robot=told_robot(spec.robot) if parts.robot else None,

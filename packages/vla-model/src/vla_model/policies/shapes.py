@@ -1,0 +1,55 @@
+"""What a policy's network takes and gives, the same for every kind of network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+# A batch of B observations, by name:
+#   images  uint8 [B, history, cameras, 3, height, width], the latest last
+#   state   float32 [B, state_dim], normalised
+#   text    int64 [B, text_length], 0 or the padding token behind the end
+#   past    float32 [B, past, action_dim], normalised, the latest last
+#   noise   float32 [B, action_horizon, action_dim], standard normal; for heads that draw (`draws`)
+# and in training the answer as well:
+#   target  int64 [B, levels], codes; or float32 [B, action_horizon, action_dim], normalised actions
+Batch = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class PolicyShapes:
+    """What data, codec and texts fix: the shapes of the inputs and of the answer.
+
+    `levels` and `codebook_size` are those of the codec; 0 without one. `vocabulary` counts what a text is
+    made of, padding among it.
+    """
+
+    cameras: int
+    height: int
+    width: int
+    state_dim: int
+    vocabulary: int
+    action_horizon: int
+    action_dim: int
+    levels: int = 0
+    codebook_size: int = 0
+    history: int = 1
+    past: int = 0
+    text_length: int = 24
+
+
+@runtime_checkable
+class PolicyNetwork(Protocol):
+    """A network behind `LearnedPolicy`. `draws` says that its answer needs `noise`."""
+
+    shapes: PolicyShapes
+    draws: bool
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Codes [B, levels], or normalised actions [B, action_horizon, action_dim]."""
+        ...
+
+    def training_loss(self, batch: Batch) -> dict[str, Tensor]: ...

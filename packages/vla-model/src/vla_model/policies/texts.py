@@ -1,0 +1,156 @@
+"""Instructions as a network reads them: bags of known words, or whole prompts as tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Int64
+
+from vla_data.config import from_dict, to_dict
+from vla_data.errors import CheckpointError, ConfigError
+from vla_data.files import read_json, write_json
+from vla_data.types import Camera, InputSpec
+from vla_model.lm.tokenizer import SPECIAL, Tokenizer
+from vla_model.prompt.episodes import PromptParts, prompt_for
+from vla_model.prompt.render import SERIES, VIDEO, Mark, prompt_pieces
+from vla_model.prompt.tokens import as_tokens
+from vla_model.words import WordVocabulary
+
+INSTRUCTION_LENGTH = 24  # known words of an instruction that are read; the rest is cut
+PAD_TOKEN = SPECIAL.index("<|pad|>")
+PROMPT = "prompt.json"
+
+
+@runtime_checkable
+class Texts(Protocol):
+    """How instructions become numbers. `size` counts them, padding among them."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def length(self) -> int: ...
+    def encode(self, instructions: Sequence[str]) -> Int64[np.ndarray, "n length"]: ...
+    def save(self, directory: Path) -> None: ...
+
+
+@dataclass(frozen=True)
+class WordTexts:
+    """Known words of an instruction, 0 behind its end."""
+
+    vocabulary: WordVocabulary
+    length: int = INSTRUCTION_LENGTH
+
+    @property
+    def size(self) -> int:
+        return len(self.vocabulary.words) + 1
+
+    def encode(self, instructions: Sequence[str]) -> Int64[np.ndarray, "n length"]:
+        """Ids of known words."""
+        return self.vocabulary.encode(instructions, self.length)
+
+    def save(self, directory: Path) -> None:
+        """Nothing: the words are in the checkpoint's record."""
+
+
+@dataclass(frozen=True, eq=False)
+class PromptTexts:
+    """The prompt that an instruction makes, up to the first picture or series.
+
+    Args:
+        length: most tokens.
+        cameras: what is known of those that are looked through.
+    """
+
+    tokenizer: Tokenizer
+    spec: InputSpec
+    parts: PromptParts
+    length: int
+    cameras: tuple[Camera, ...] = ()
+
+    @classmethod
+    def train(
+        cls,
+        instructions: Sequence[str],
+        spec: InputSpec,
+        parts: PromptParts,
+        length: int,
+        vocab_size: int,
+        codes: int,
+        cameras: tuple[Camera, ...] = (),
+    ) -> PromptTexts:
+        """With a tokenizer trained on the prompts of these instructions."""
+        texts = [
+            piece
+            for said in instructions
+            for piece in prompt_pieces(prompt_for(spec, said, parts, cameras))
+            if not isinstance(piece, Mark) and isinstance(piece, str)
+        ]
+        size = max(vocab_size, len(SPECIAL) + 256) + codes
+        return cls(Tokenizer.train(texts, size, codes), spec, parts, length, cameras)
+
+    @property
+    def size(self) -> int:
+        return self.tokenizer.vocab_size
+
+    def tokens(self, instruction: str) -> list[int]:
+        """Of one prompt.
+
+        Raises:
+            ConfigError: it is longer than `length`.
+        """
+        prompt = prompt_for(self.spec, instruction, self.parts, self.cameras)
+        pieces = [p for p in prompt_pieces(prompt) if p not in (SERIES, VIDEO) or not isinstance(p, Mark)]
+        found = as_tokens(
+            pieces[:-2], self.tokenizer
+        )  # the end and the answer's role come after the pictures
+        if len(found) > self.length:
+            raise ConfigError(
+                "a prompt is longer than the policy reads",
+                where=f"instruction {instruction!r}",
+                expected=f"at most {self.length} tokens",
+                got=str(len(found)),
+                next_step="shorten the instruction, or train with --set policy.text_tokens=N, "
+                "or without parts: --set policy.parts.cameras=false",
+            )
+        return found
+
+    def encode(self, instructions: Sequence[str]) -> Int64[np.ndarray, "n length"]:
+        """Tokens of each prompt, the padding token behind its end."""
+        out = np.full((len(instructions), self.length), PAD_TOKEN, np.int64)
+        for row, said in enumerate(instructions):
+            tokens = self.tokens(said)
+            out[row, : len(tokens)] = tokens
+        return out
+
+    def save(self, directory: Path) -> None:
+        """Tokenizer, and what is told beside the instruction."""
+        self.tokenizer.save(directory)
+        told = {"parts": to_dict(self.parts), "length": self.length, "cameras": to_dict(self.cameras)}
+        write_json(directory / PROMPT, told)
+
+    @classmethod
+    def load(cls, directory: Path, spec: InputSpec) -> PromptTexts:
+        """As `save` wrote it.
+
+        Raises:
+            CheckpointError: it is missing or of another layout.
+        """
+        tokenizer = Tokenizer.load(directory)
+        try:
+            told = from_dict(_Told, read_json(directory / PROMPT), where=PROMPT)
+        except (ConfigError, OSError, ValueError) as error:
+            raise CheckpointError(
+                "the prompt of a checkpoint cannot be read", where=str(directory / PROMPT), got=str(error)
+            ) from error
+        return cls(tokenizer, spec, told.parts, told.length, told.cameras)
+
+
+@dataclass(frozen=True)
+class _Told:
+    parts: PromptParts
+    length: int
+    cameras: tuple[Camera, ...]
