@@ -14,7 +14,7 @@ EnvFactory = Callable[[Sequence[str], SimConfig | None, int], SimEnv]
 
 
 def make_env(name: str, tasks: Sequence[str], config: SimConfig | None = None, num_envs: int = 1) -> SimEnv:
-    """A simulator by name ("metaworld", "libero") with `num_envs` slots.
+    """A simulator by name ("metaworld", "libero", "tabletop") with `num_envs` slots.
 
     Raises:
         UnknownNameError: no such simulator, task or camera.
@@ -45,6 +45,12 @@ def _libero(tasks: Sequence[str], config: SimConfig | None, num_envs: int) -> Si
     return LiberoEnv(tasks, config, num_envs)
 
 
+def _tabletop(tasks: Sequence[str], config: SimConfig | None, num_envs: int) -> SimEnv:
+    from vla_data.sim.tabletop import TabletopEnv
+
+    return TabletopEnv(tasks, config, num_envs)
+
+
 def _metaworld_tasks() -> tuple[str, ...]:
     from vla_data.sim.wordings import METAWORLD
 
@@ -57,10 +63,11 @@ def _libero_tasks() -> tuple[str, ...]:
     return names()
 
 
-SIMS: dict[str, EnvFactory] = {"metaworld": _metaworld, "libero": _libero}
+SIMS: dict[str, EnvFactory] = {"metaworld": _metaworld, "libero": _libero, "tabletop": _tabletop}
 TASK_LISTS: dict[str, Callable[[], tuple[str, ...]]] = {
     "metaworld": _metaworld_tasks,
     "libero": _libero_tasks,
+    "tabletop": lambda: ("watch", "still"),
 }
 
 __all__ = [

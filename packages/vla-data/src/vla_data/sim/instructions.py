@@ -24,7 +24,7 @@ def instructions(sim_name: str, task: str, split: Split = "train") -> tuple[str,
     """Wordings of a task.
 
     Args:
-        sim_name: "metaworld" or "libero".
+        sim_name: "metaworld", "libero" or "tabletop".
         task: as the simulator's adapter names it.
         split: "train" (the first one is canonical) or "eval" (none of them is said in training).
 
@@ -55,4 +55,5 @@ def _libero(task: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 _SIMS: dict[str, Callable[[str], tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "metaworld": _metaworld,
     "libero": _libero,
+    "tabletop": lambda task: (("watch the table",), ("keep an eye on the table",)),
 }

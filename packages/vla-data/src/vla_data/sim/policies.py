@@ -61,4 +61,10 @@ def _metaworld(env: Any) -> Policy:
     return MetaWorldExpert(env)
 
 
-_EXPERTS: dict[str, Callable[[Any], Policy]] = {"MetaWorldEnv": _metaworld}
+def _tabletop(env: Any) -> Policy:
+    from vla_data.sim.tabletop import Onlooker
+
+    return Onlooker(env)
+
+
+_EXPERTS: dict[str, Callable[[Any], Policy]] = {"MetaWorldEnv": _metaworld, "TabletopEnv": _tabletop}
