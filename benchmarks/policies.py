@@ -2,7 +2,7 @@
 
 On the five tasks of the quick start: the VLA policy with each of its heads, RT-1 with and without
 TokenLearner, the compact policy, the scripted expert and random actions. Every arm tries the same placements,
-none of which was trained on, so the VLA policy and the compact one are compared in pairs (Newcombe's interval).
+none of which was trained on; the VLA policy and the compact one are compared in pairs (Newcombe's interval).
 Latency is of one chunk on one thread, the prompt read before.
 
 `--out DIR` keeps every stage; an interrupted call goes on. It may be the directory of a finished

@@ -61,8 +61,9 @@ def generate(
     as_json: o.AsJson = False,
 ) -> None:
     """Let scripted experts drive a simulator; keep the successes as an RLDS data set."""
-    from vla_data.sim.generate import PRESETS
+    from vla_data.sim.generate import PRESETS, USUAL
 
+    preset = USUAL.get(sim, preset) if preset == "default" else preset
     given = {"sim": sim, "tasks": o.split_names(tasks), "episodes": episodes, "noise": noise, "seed": seed}
     chosen = o.make_config(PRESETS, preset, config, set_, **given, labels=labels)
     stages.run("generate", out, chosen, [], lambda on: _generate(chosen, out, workers, engine, on), as_json)

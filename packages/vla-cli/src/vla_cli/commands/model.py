@@ -9,11 +9,12 @@ import typer
 
 from vla_cli import options as o
 from vla_cli import stages
-from vla_cli.commands import model_lm
+from vla_cli.commands import model_align, model_lm
 from vla_cli.parser import example, make_group
 
 app = make_group("Language models and policies: train them on text and episodes.")
 model_lm.register(app)
+model_align.register(app)
 
 Codec = Annotated[
     Path | None,

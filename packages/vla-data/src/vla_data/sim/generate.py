@@ -92,8 +92,24 @@ def _perception() -> GenerateConfig:
     return GenerateConfig(tasks=SCENE_TASKS, episodes=2, labels=True, cameras=cameras, episodes_per_shard=1)
 
 
+def _scenes() -> GenerateConfig:
+    """Things on a table, labelled: to learn to talk about."""
+    return GenerateConfig(
+        "tabletop",
+        ("watch",),
+        noise=0.0,
+        steps_after_success=0,
+        cameras=(CameraView("front", "front", 96, 96),),
+        labels=True,
+        image_encoding="jpeg",
+        episodes_per_shard=50,
+    )
+
+
+USUAL = {"tabletop": "scenes"}  # simulator → the preset that stands for "default"
 PRESETS: dict[str, Callable[[], GenerateConfig]] = {
     "default": GenerateConfig,
+    "scenes": _scenes,
     "perception": _perception,
     "debug": lambda: GenerateConfig(tasks=("reach",), episodes=2, episodes_per_shard=1),
 }

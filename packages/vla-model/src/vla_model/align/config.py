@@ -1,0 +1,67 @@
+"""How encoders are aligned with a language model. No torch is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from vla_data.errors import ConfigError
+from vla_data.fit.config import FitConfig
+
+
+@dataclass(frozen=True)
+class AlignConfig:
+    """How a video encoder is aligned.
+
+    Args:
+        hidden: width of the projector between encoder and language model.
+        questions: asked about each scene of a batch, one after the other.
+        holdout: share of the episodes kept for measuring.
+        judged: questions of each kind that are measured.
+        blind: leave the pictures out: what words alone can win.
+        first: the training of the projector, encoder and language model as they are; 0 steps leave it out.
+        both: the training of all three.
+        shown: scenes on the page.
+    """
+
+    hidden: int = 256
+    questions: int = 8
+    holdout: float = 0.1
+    judged: int = 400
+    blind: bool = False
+    first: FitConfig = field(
+        default_factory=lambda: FitConfig(
+            steps=300, batch_size=16, learning_rate=1e-3, warmup_steps=20, checkpoint_every=100, threads=None
+        )
+    )
+    both: FitConfig = field(
+        default_factory=lambda: FitConfig(
+            steps=3000,
+            batch_size=16,
+            learning_rate=6e-4,
+            weight_decay=1e-2,
+            warmup_steps=50,
+            ema_decay=0.998,
+            checkpoint_every=100,
+            threads=None,
+        )
+    )
+    shown: int = 6
+
+    def __post_init__(self) -> None:
+        if min(self.hidden, self.questions, self.judged) < 1 or not 0 < self.holdout < 1:
+            raise ConfigError(
+                "nothing can be aligned like this",
+                where="AlignConfig",
+                expected="hidden, questions and judged at least 1, holdout in (0, 1)",
+                got=f"{self.hidden}, {self.questions}, {self.judged}, {self.holdout:g}",
+            )
+
+
+def _debug() -> AlignConfig:
+    base = AlignConfig()
+    few = {"steps": 4, "batch_size": 2, "threads": 1, "warmup_steps": 1, "log_every": 1}
+    return replace(base, judged=4, shown=2, first=replace(base.first, **few), both=replace(base.both, **few))
+
+
+PRESETS: dict[str, Callable[[], AlignConfig]] = {"default": AlignConfig, "debug": _debug}

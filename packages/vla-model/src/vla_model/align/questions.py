@@ -1,0 +1,194 @@
+"""Questions about scenes whose answers the simulator knows exactly.
+
+A question is asked only where its answer is clear: things that are seen, and differences above a margin. Of
+two answers each is as likely, so that nothing is won by knowing the words alone; what counting wins is
+measured beside the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32
+
+from vla_data.objects import VISIBLE, in_camera, object_names
+from vla_data.types import Episode
+
+Kind = Literal["count", "relation", "depth", "speed"]
+KINDS: tuple[Kind, ...] = ("count", "relation", "depth", "speed")
+SEEN = 12  # pixels
+ASIDE, DEEPER, FASTER = 0.06, 0.08, 0.08  # metres, metres, m/s: what makes a difference
+MOVES, STILL = 0.06, 0.01  # m/s: above the one a thing moves, below the other it does not
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, and the answer."""
+
+    kind: Kind
+    text: str
+    answer: str
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """The things that a camera sees at one instant.
+
+    Args:
+        names: "red ball"; the last word says what it is, what comes before it how it looks.
+        position, velocity: of their centres, in the camera's axes (x right, y down, z forward), metres, m/s.
+    """
+
+    names: tuple[str, ...]
+    position: Float32[np.ndarray, "n 3"]
+    velocity: Float32[np.ndarray, "n 3"]
+
+    @property
+    def speed(self) -> Float32[np.ndarray, "n"]:
+        return np.linalg.norm(self.velocity, axis=-1)
+
+
+def facts_of(episode: Episode, camera: str) -> list[Facts]:
+    """The facts of every step of a labelled episode.
+
+    Raises:
+        DataError: it has no labels of that camera.
+    """
+    names = object_names(episode)
+    position, velocity = in_camera(episode, camera)
+    pixels = np.asarray(episode.series[VISIBLE + camera])[:, : len(names)]
+    found = []
+    for step in range(len(episode)):
+        rows = np.flatnonzero(pixels[step] >= SEEN)
+        told = tuple(names[r].name for r in rows)
+        found.append(Facts(told, position[step, rows], velocity[step, rows]))
+    return found
+
+
+def ask(facts: Facts, rng: np.random.Generator, kind: Kind) -> Question | None:
+    """A question of a kind; None where nothing of the kind is clear in this scene."""
+    ways = _WAYS[kind]
+    for i in rng.permutation(len(ways)):
+        question = ways[i](facts, rng)
+        if question is not None:
+            return Question(kind, *question)
+    return None
+
+
+def ask_some(facts: Facts, rng: np.random.Generator, count: int) -> list[Question]:
+    """Up to `count` different questions, the kinds in turn."""
+    found: dict[str, Question] = {}
+    for i in range(2 * count):
+        question = ask(facts, rng, KINDS[i % len(KINDS)])
+        if question is not None:
+            found.setdefault(question.text, question)
+        if len(found) == count:
+            break
+    return [list(found.values())[i] for i in rng.permutation(len(found))]
+
+
+def caption(facts: Facts) -> str:
+    """What there is, from left to right."""
+    order = np.argsort(facts.position[:, 0])
+    told = [f"a {facts.names[i]}" for i in order]
+    if not told:
+        return "There is nothing."
+    return "From left to right: " + ", ".join(told) + "."
+
+
+Way = Callable[[Facts, np.random.Generator], tuple[str, str] | None]
+
+
+def _count_all(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+    return "How many things are there?", str(len(facts.names))
+
+
+def _count_some(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+    """Of a colour or a shape that some thing in the scene has."""
+    if not facts.names:
+        return None
+    word = str(rng.choice(facts.names[int(rng.integers(len(facts.names)))].split()))
+    number = sum(word in name.split() for name in facts.names)
+    shape = any(name.split()[-1] == word for name in facts.names)
+    return f"How many {word}s are there?" if shape else f"How many {word} things are there?", str(number)
+
+
+def _pair(values: Sequence[float], margin: float, rng: np.random.Generator) -> tuple[int, int] | None:
+    """Two things that differ clearly, in either order."""
+    value = np.asarray(values)
+    one, other = np.nonzero(np.abs(value[:, None] - value[None]) >= margin)
+    if not len(one):
+        return None
+    pick = int(rng.integers(len(one)))
+    return int(one[pick]), int(other[pick])
+
+
+def _aside(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+    found = _pair(facts.position[:, 0].tolist(), ASIDE, rng)
+    if found is None:
+        return None
+    a, b = found
+    side = str(rng.choice(["left", "right"]))
+    true = (facts.position[a, 0] < facts.position[b, 0]) == (side == "left")
+    return f"Is the {facts.names[a]} {side} of the {facts.names[b]}?", "yes" if true else "no"
+
+
+def _which_aside(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+    found = _pair(facts.position[:, 0].tolist(), ASIDE, rng)
+    if found is None:
+        return None
+    a, b = found
+    side = str(rng.choice(["left", "right"]))
+    first = (facts.position[a, 0] < facts.position[b, 0]) == (side == "left")
+    text = f"Which is further {side}, the {facts.names[a]} or the {facts.names[b]}?"
+    return text, f"the {facts.names[a if first else b]}"
+
+
+def _nearer(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+    found = _pair(facts.position[:, 2].tolist(), DEEPER, rng)
+    if found is None:
+        return None
+    a, b = found
+    nearer = bool(rng.random() < 0.5)
+    first = (facts.position[a, 2] < facts.position[b, 2]) == nearer
+    word = "nearer" if nearer else "farther"
+    text = f"Which is {word}, the {facts.names[a]} or the {facts.names[b]}?"
+    return text, f"the {facts.names[a if first else b]}"
+
+
+def _before(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+    found = _pair(facts.position[:, 2].tolist(), DEEPER, rng)
+    if found is None:
+        return None
+    a, b = found
+    true = facts.position[a, 2] < facts.position[b, 2]
+    return f"Is the {facts.names[a]} nearer than the {facts.names[b]}?", "yes" if true else "no"
+
+
+def _moves(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+    wanted = bool(rng.random() < 0.5)
+    rows = np.flatnonzero(facts.speed >= MOVES if wanted else facts.speed <= STILL)
+    if not len(rows):
+        return None
+    return f"Is the {facts.names[int(rng.choice(rows))]} moving?", "yes" if wanted else "no"
+
+
+def _faster(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+    found = _pair(facts.speed.tolist(), FASTER, rng)
+    if found is None:
+        return None
+    a, b = found
+    first = facts.speed[a] > facts.speed[b]
+    text = f"Which is faster, the {facts.names[a]} or the {facts.names[b]}?"
+    return text, f"the {facts.names[a if first else b]}"
+
+
+_WAYS: dict[Kind, tuple[Way, ...]] = {
+    "count": (_count_all, _count_some),
+    "relation": (_aside, _which_aside),
+    "depth": (_nearer, _before),
+    "speed": (_moves, _faster),
+}

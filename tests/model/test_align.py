@@ -1,0 +1,156 @@
+"""Questions about scenes: their answers, and a model that learns to give them."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vla_data.errors import CheckpointError, DataError
+from vla_model.align.checkpoint import load_scene_model, save_scene_model
+from vla_model.align.network import SceneModel, answered, talk, talk_batch
+from vla_model.align.questions import KINDS, Facts, Question, ask, ask_some, caption, facts_of
+from vla_model.lm.config import GPTConfig
+from vla_model.lm.gpt import GPT, IGNORED
+from vla_model.lm.tokenizer import Tokenizer
+from vla_vision.encoder import EncoderConfig, FeatureConfig, VideoEncoder
+from vla_vision.encoder.checkpoint import EncoderRecord
+from vla_vision.perception import SightConfig
+
+FACTS = Facts(
+    ("red ball", "blue ball", "red can"),
+    np.array([[-0.3, 0, 1.0], [0.1, 0, 1.5], [0.4, 0, 1.02]], np.float32),
+    np.array([[0.3, 0, 0], [0, 0, 0], [0, 0, 0.1]], np.float32),
+)
+TRUE = {
+    "How many things are there?": "3",
+    "How many red things are there?": "2",
+    "How many blue things are there?": "1",
+    "How many balls are there?": "2",
+    "How many cans are there?": "1",
+    "Is the red ball left of the blue ball?": "yes",
+    "Is the red can left of the blue ball?": "no",
+    "Which is further right, the red ball or the red can?": "the red can",
+    "Which is nearer, the blue ball or the red ball?": "the red ball",
+    "Is the blue ball nearer than the red can?": "no",
+    "Is the red ball moving?": "yes",
+    "Is the blue ball moving?": "no",
+    "Which is faster, the red can or the red ball?": "the red ball",
+}
+
+
+def all_questions(facts: Facts) -> dict[str, str]:
+    found = {}
+    for seed in range(600):
+        rng = np.random.default_rng(seed)
+        question = ask(facts, rng, KINDS[seed % 4])
+        if question is not None:
+            assert found.setdefault(question.text, question.answer) == question.answer
+    return found
+
+
+def test_answers_are_true():
+    found = all_questions(FACTS)
+    assert TRUE.items() <= found.items()
+
+
+def test_what_is_not_clear_is_not_asked():
+    found = all_questions(FACTS)
+    for text in found:
+        assert not ("nearer" in text and "red ball" in text and "red can" in text), text
+    lonely = Facts(("red ball",), np.zeros((1, 3), np.float32), np.full((1, 3), 0.02, np.float32))
+    assert ask(lonely, np.random.default_rng(0), "relation") is None
+    assert ask(lonely, np.random.default_rng(0), "speed") is None
+
+
+def test_the_two_answers_of_a_choice_come_as_often():
+    counts = Counter()
+    for seed in range(2000):
+        rng = np.random.default_rng(seed)
+        facts = Facts(
+            ("red ball", "blue ball"),
+            rng.uniform(-1, 1, (2, 3)).astype(np.float32),
+            rng.uniform(-1, 1, (2, 3)).astype(np.float32),
+        )
+        question = ask(facts, rng, "relation")
+        if question is not None and question.text.startswith("Is the red ball left"):
+            counts[question.answer] += 1
+    assert 0.4 < counts["yes"] / sum(counts.values()) < 0.6
+
+
+def test_questions_of_a_scene_differ_and_a_caption_goes_from_left_to_right():
+    some = ask_some(FACTS, np.random.default_rng(0), 6)
+    assert len({q.text for q in some}) == len(some) == 6
+    assert caption(FACTS) == "From left to right: a red ball, a blue ball, a red can."
+
+
+def test_episodes_without_labels_are_refused(toy_source):
+    with pytest.raises(DataError, match="without labels"):
+        facts_of(toy_source[0], "front")
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return Tokenizer.train([*TRUE, "yes no the red ball 1 2 3"], 400)
+
+
+def small(tokenizer: Tokenizer, blind: bool = False) -> SceneModel:
+    torch.manual_seed(0)
+    features = FeatureConfig(16, 16, rows=2, look_dim=4)
+    config = EncoderConfig(features, 16, "patches", 1, ("rgb",), 2, 4, 16, 0, 2)
+    gpt = GPT(GPTConfig(tokenizer.vocab_size, 2, 32, 2, 64))
+    return SceneModel(VideoEncoder(config), gpt, 16, blind)
+
+
+def scenes(count: int) -> dict[str, torch.Tensor]:
+    """Pictures that are dark or bright."""
+    bright = torch.arange(count) % 2
+    rgb = (bright * 200)[:, None, None, None, None].expand(-1, 1, 16, 16, 3).to(torch.uint8)
+    return {"rgb": rgb}
+
+
+def test_a_talk_teaches_answers_alone(tokenizer):
+    questions = [Question("count", "How many balls are there?", "2"), Question("depth", "Which?", "the can")]
+    one = talk(tokenizer, 3, questions)
+    batch = talk_batch(tokenizer, [one, talk(tokenizer, 3, questions[:1])], 64)
+    video = tokenizer.special("<|video|>")
+    assert (batch["tokens"][:, 2:5] == video).all()
+    said = batch["targets"][0][batch["targets"][0] != IGNORED].tolist()
+    end = tokenizer.special("<|end|>")
+    assert said == [*tokenizer.encode("2"), end, *tokenizer.encode("the can"), end]
+
+
+def learn(model: SceneModel, tokenizer: Tokenizer, steps: int = 120) -> torch.Tensor:
+    talks = [talk(tokenizer, 2, [Question("count", "Is it?", ("no", "yes")[i % 2])]) for i in range(8)]
+    batch = {**scenes(8), **talk_batch(tokenizer, talks, 64)}
+    optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        model.training_loss(batch)["loss"].backward()
+        optimiser.step()
+    with torch.inference_mode():
+        return answered(model.eval(), model.seen(batch), batch)
+
+
+def test_a_model_that_sees_learns_what_a_blind_one_cannot(tokenizer):
+    assert learn(small(tokenizer), tokenizer).all()
+    assert learn(small(tokenizer, blind=True), tokenizer).float().mean() == 0.5
+
+
+def test_an_aligned_model_comes_back_and_a_flipped_byte_is_refused(tokenizer, tmp_path: Path):
+    model = small(tokenizer)
+    record = EncoderRecord(model.encoder.config, SightConfig(look="none"))
+    save_scene_model(tmp_path / "scene", model.eval(), tokenizer, record)
+    again, _, _ = load_scene_model(tmp_path)
+    seen = scenes(2)
+    with torch.inference_mode():
+        torch.testing.assert_close(again.seen(seen), model.seen(seen))
+    path = tmp_path / "scene" / "projector.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(CheckpointError, match="not the one that was written"):
+        load_scene_model(tmp_path)
+    with pytest.raises(CheckpointError, match="no aligned model"):
+        load_scene_model(tmp_path / "nowhere")
