@@ -31,7 +31,7 @@ class AlignConfig:
     blind: bool = False
     first: FitConfig = field(
         default_factory=lambda: FitConfig(
-            steps=300, batch_size=16, learning_rate=1e-3, warmup_steps=20, checkpoint_every=100, threads=None
+            steps=300, batch_size=16, learning_rate=1e-3, warmup_steps=20, checkpoint_every=100
         )
     )
     both: FitConfig = field(
@@ -43,7 +43,6 @@ class AlignConfig:
             warmup_steps=50,
             ema_decay=0.998,
             checkpoint_every=100,
-            threads=None,
         )
     )
     shown: int = 6
