@@ -33,6 +33,7 @@ from vla_model.policies.shapes import PolicyShapes
 from vla_model.policies.texts import Texts, WordTexts
 from vla_model.policies.vla import VlaConfig
 from vla_model.samples import SampleTable
+from vla_model.tries import Tries, TryConfig
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class FinetuneConfig:
         action_horizon: actions in a chunk, for a head without a codec (a codec brings its own).
         execute: actions of a chunk to execute before looking again.
         cameras: cameras to look through, in order; empty for all of the data.
+        tries: driving on the way; the weights that drove best are kept, else the last ones.
     """
 
     policy: PolicyConfig = field(default_factory=CompactConfig)
@@ -52,6 +54,7 @@ class FinetuneConfig:
     action_horizon: int = 16
     execute: int = 8
     cameras: tuple[str, ...] = ()
+    tries: TryConfig = field(default_factory=TryConfig)
 
 
 def _default() -> FinetuneConfig:
@@ -119,7 +122,6 @@ def finetune(
     torch.manual_seed(config.fit.seed)
     network = kind.network(config.policy, shapes)
     batches = _Batches(table, stats, texts, codec, shapes, config.fit, kind.shares_wording)
-    result = fit(network, batches, config.fit, out, on_progress)
     record = PolicyRecord(
         name_of(config.policy),
         to_dict(config.policy),
@@ -129,8 +131,17 @@ def finetune(
         config.execute,
         trained_on=(source.name,),
     )
-    module = network.cpu()
-    save_checkpoint(out / "checkpoint", module, record, stats, codec_dir if codec else None, texts.save)
+
+    def save(module: nn.Module, directory: Path) -> None:
+        save_checkpoint(directory, module, record, stats, codec_dir if codec else None, texts.save)
+
+    every = config.tries.every
+    tries = Tries(config.tries, out, save, config.execute, on_progress) if every else None
+    result = fit(network, batches, config.fit, out, on_progress, validate=tries, validate_every=every)
+    if tries is None:
+        save(network.cpu(), out / "checkpoint")
+    else:
+        tries.keep_best(out / "checkpoint")
     return _describe(network, table, result, config)
 
 
