@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -334,3 +334,52 @@ def test_any_nested_state_comes_back_as_it_was(value: object):
     again = unpack(json.loads(json.dumps(pack({"value": value}, tensors))), tensors)
     assert again == {"value": value}
     assert repr(again) == repr({"value": value})
+
+
+class Plane(nn.Module):
+    """A plane through points; its loss is a mean over the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.plane = nn.Linear(3, 1)
+
+    def training_loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        loss = (self.plane(batch["x"])[:, 0] - batch["x"].sum(-1)).square().mean()
+        return {"loss": loss, "size": torch.tensor(float(len(batch["x"])))}
+
+
+def points(size: int) -> Callable[[int], dict[str, Tensor]]:
+    """Batches of `size` points, of which each step's are the same whatever the size."""
+    table = torch.from_numpy(np.random.default_rng(0).normal(size=(96, 3)).astype(np.float32))
+    return lambda number: {"x": table[(number * size) % 96 :][:size]}
+
+
+def test_small_batches_added_up_are_one_large_batch(tmp_path: Path):
+    whole, parts = Plane(), Plane()
+    config = FitConfig(steps=6, learning_rate=0.05, warmup_steps=0, ema_decay=0.8, threads=1, log_every=1)
+    one = fit(whole, points(12), config, tmp_path / "one", no_progress)
+    many = fit(parts, points(4), replace(config, accumulate=3), tmp_path / "many", no_progress)
+    torch.testing.assert_close(parts.plane.weight, whole.plane.weight)
+    for (a, x), (b, y) in zip(one.history["loss"], many.history["loss"], strict=True):
+        assert a == b
+        assert x == pytest.approx(y, rel=1e-5)
+    assert many.history["size"][0] == (1, 4.0)
+
+
+def test_an_interrupted_accumulation_goes_on_to_the_same_weights(tmp_path: Path):
+    config = FitConfig(
+        steps=7, learning_rate=0.05, warmup_steps=0, threads=1, log_every=1, checkpoint_every=2, accumulate=3
+    )
+    whole, again = Plane(), Plane()
+    fit(whole, points(4), config, tmp_path / "whole", no_progress)
+
+    def stop(progress: Progress) -> None:
+        if progress.done == 5:
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fit(Plane(), points(4), config, tmp_path / "again", stop)
+    result = fit(again, points(4), config, tmp_path / "again", no_progress)
+    assert result.resumed_from == 4
+    assert torch.equal(again.plane.weight, whole.plane.weight)

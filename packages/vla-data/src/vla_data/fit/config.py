@@ -15,7 +15,9 @@ class FitConfig:
 
     Args:
         steps: optimiser steps in all.
-        batch_size: what `batches(step)` should deliver; the loop itself only passes it on.
+        batch_size: what `batches(number)` should deliver; the loop itself only passes it on.
+        accumulate: batches whose gradients are averaged into one step; step s takes those numbered from
+            s × accumulate on.
         optimizer: "adamw", or "muon" for modules that say which of their matrices it is for.
         learning_rate: peak of the schedule.
         weight_decay: decoupled (AdamW), on parameters of two or more axes; gains and biases have none.
@@ -35,6 +37,7 @@ class FitConfig:
             the compact policy with both cores taken: 56 CPU-ms a step with one thread, 330 with two).
         checkpoint_every: steps between resume states.
         log_every: steps between recorded metrics and progress reports.
+        loggers: where metrics go beside metrics.csv, see `vla_data.fit.loggers`.
 
     Raises:
         ConfigError: a value is out of range.
@@ -42,6 +45,7 @@ class FitConfig:
 
     steps: int = 2000
     batch_size: int = 64
+    accumulate: int = 1
     optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
@@ -56,9 +60,10 @@ class FitConfig:
     threads: int | None = 1
     checkpoint_every: int = 500
     log_every: int = 20
+    loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
 
     def __post_init__(self) -> None:
-        at_least = {"steps": 1, "batch_size": 1, "checkpoint_every": 1, "log_every": 1}
+        at_least = {"steps": 1, "batch_size": 1, "accumulate": 1, "checkpoint_every": 1, "log_every": 1}
         at_least |= {"warmup_steps": 0, "weight_decay": 0.0, "seed": 0}
         for name, low in at_least.items():
             _require(name, getattr(self, name), getattr(self, name) >= low, f"at least {low}")

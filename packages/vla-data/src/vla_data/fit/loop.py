@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from vla_data.errors import ConfigError
 from vla_data.files import remove_parts, write_bytes
 from vla_data.fit.config import FitConfig
 from vla_data.fit.hardware import knows_bfloat16, torch_threads
+from vla_data.fit.loggers import make_logger
 from vla_data.fit.rng import isolated_rng
 from vla_data.pool import cpu_count
 from vla_data.protocols import OnProgress
@@ -65,7 +66,7 @@ def fit(
 
     Args:
         module: offers `training_loss(batch) -> {"loss": scalar, …}`; the other entries are recorded.
-        batches: a pure function of the step number, which is therefore all the sampler's state.
+        batches: a pure function of a batch's number, which is therefore all the sampler's state.
         config: see `FitConfig`.
         directory: holds `.resume/` while unfinished, `metrics.csv` when done.
         on_progress: called every `log_every` steps with the latest metrics.
@@ -86,10 +87,15 @@ def fit(
         from vla_data.fit import training
 
         average = training.MovingAverage(module, config.ema_decay) if config.ema_decay is not None else None
-        record = training.Record(config, on_progress, stage, validate, validate_every, average)
+        loggers = [make_logger(name, directory, asdict(config)) for name in config.loggers]
+        record = training.Record(config, on_progress, stage, validate, validate_every, average, loggers)
         resume = training.Resume(config, directory / RESUME)
         callbacks = [record, resume] if average is None else [average, record, resume]
-        _train(module, batches, config, resume.path, callbacks)
+        try:
+            _train(module, batches, config, resume.path, callbacks)
+        finally:
+            for logger in loggers:
+                logger.close()
         if average is not None:
             average.swap()
     write_bytes(directory / METRICS, _as_csv(record.history))
@@ -109,7 +115,7 @@ def _train(
 
     remove_parts(path.parent)
     trainer = _trainer(module, config, callbacks)
-    data = StepBatches(batches, config.steps, lambda: trainer.global_step)
+    data = StepBatches(batches, config.steps, config.accumulate, lambda: trainer.global_step)
     try:
         trainer.fit(TrainingModule(module, config), data, ckpt_path=str(path) if path.exists() else None)
     except SystemExit as stopped:
@@ -138,6 +144,7 @@ def _trainer(module: nn.Module, config: FitConfig, callbacks: list[pl.Callback])
         devices=1,
         precision=precision,
         gradient_clip_val=config.gradient_clip,
+        accumulate_grad_batches=config.accumulate,
         callbacks=callbacks,
         plugins=[SafetensorsIO(identity)],
         logger=False,

@@ -7,7 +7,7 @@ resume state, so that a state saved at step k holds everything that happened up 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from vla_data.fit.config import FitConfig
 from vla_data.fit.errors import DivergedError
+from vla_data.fit.loggers import MetricLogger
 from vla_data.fit.optimizers import make_optimizer
 from vla_data.fit.rng import isolated_rng, rng_state, seed_all, set_rng_state
 from vla_data.protocols import OnProgress, Progress
@@ -46,24 +47,52 @@ class TrainingModule(pl.LightningModule):
 
 
 class StepBatches:
-    """`batches(step)` as an iterable that begins where training stands.
+    """`batches(number)` as an iterable that begins where training stands, `accumulate` a step.
 
     The sampler has no state of its own: the step number is all there is to save. Its length spares
     Lightning from fetching ahead to find the end.
     """
 
-    def __init__(self, batches: Batches, steps: int, now: Callable[[], int]) -> None:
-        self.batches, self.steps, self.now = batches, steps, now
+    def __init__(self, batches: Batches, steps: int, accumulate: int, now: Callable[[], int]) -> None:
+        self.batches, self.steps, self.accumulate, self.now = batches, steps, accumulate, now
 
     def __len__(self) -> int:
-        return self.steps
+        return self.steps * self.accumulate
 
     def __iter__(self) -> Iterator[Mapping[str, Tensor]]:
-        for step in range(self.now(), self.steps):
-            yield self.batches(step)
+        for number in range(self.now() * self.accumulate, len(self)):
+            yield self.batches(number)
 
 
-class MovingAverage(pl.Callback):
+class PerStep(pl.Callback):
+    """Calls `after_step` when the optimiser has stepped, with what that step's batches gave, averaged."""
+
+    def __init__(self) -> None:
+        self._seen = self._count = 0
+        self._sums: dict[str, Tensor] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._seen, self._count, self._sums = trainer.global_step, 0, {}
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._count += 1
+        for name, value in outputs.items():
+            self._sums[name] = self._sums[name] + value.detach() if name in self._sums else value.detach()
+        if trainer.global_step > self._seen:
+            # Lightning has divided losses by the number of batches already.
+            means = {n: v if n == "loss" else v / self._count for n, v in self._sums.items()}
+            self._seen, self._count, self._sums = trainer.global_step, 0, {}
+            self.after_step(trainer, pl_module, means)
+
+    def after_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Mapping[str, Tensor]
+    ) -> None:
+        raise NotImplementedError
+
+
+class MovingAverage(PerStep):
     """Exponential moving average of the trained weights; buffers are left to the module.
 
     Lightning's own averaging also averages buffers or copies the whole module, and has no warm-up: here
@@ -71,17 +100,19 @@ class MovingAverage(pl.Callback):
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
+        super().__init__()
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.decay = decay
         self.average: list[Tensor] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
         source = self.average or [p.detach().clone() for p in self.parameters]
         self.average = [a.to(p.device) for a, p in zip(source, self.parameters, strict=True)]
 
     @torch.no_grad()
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    def after_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Mapping[str, Tensor]
     ) -> None:
         step = trainer.global_step
         decay = min(self.decay, (1 + step) / (10 + step))
@@ -102,7 +133,7 @@ class MovingAverage(pl.Callback):
         self.average = state_dict["average"]
 
 
-class Record(pl.Callback):
+class Record(PerStep):
     """Watches the loss, validates, keeps the history and reports progress."""
 
     def __init__(
@@ -113,19 +144,23 @@ class Record(pl.Callback):
         validate: Validate | None = None,
         validate_every: int = 0,
         average: MovingAverage | None = None,
+        loggers: Sequence[MetricLogger] = (),
     ) -> None:
+        super().__init__()
         self.config, self.on_progress, self.stage = config, on_progress, stage
         self.validate, self.validate_every, self.average = validate, validate_every, average
+        self.loggers = loggers
         self.history: History = {}
         self.seconds = 0.0
         self._since = time.monotonic()
         self._first_bad: Tensor | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
         self._since = time.monotonic()
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    def after_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Mapping[str, Tensor]
     ) -> None:
         step, last = trainer.global_step, self.config.steps
         due = step % self.config.log_every == 0 or step == last
@@ -153,6 +188,8 @@ class Record(pl.Callback):
     def _keep(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             self.history.setdefault(name, []).append((step, float(value)))
+        for logger in self.loggers:
+            logger.log(step, {name: float(value) for name, value in values.items()})
 
     def _watch(self, step: int, loss: Tensor, look: bool) -> None:
         """Remember the first bad step. On a GPU looking waits for it, so it is done only when due."""
@@ -178,23 +215,25 @@ class Record(pl.Callback):
         return values
 
 
-class Resume(pl.Callback):
+class Resume(PerStep):
     """Saves a resume state every `checkpoint_every` steps and puts the random generators back."""
 
     def __init__(self, config: FitConfig, path: Path) -> None:
+        super().__init__()
         self.config, self.path = config, path
         self.rng: dict[str, Any] | None = None
         self.step = 0  # of the last state saved
         self.taken_up_at: int | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
         if self.rng is None:
             seed_all(self.config.seed)
         else:
             set_rng_state(self.rng)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    def after_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Mapping[str, Tensor]
     ) -> None:
         step = trainer.global_step
         if step % self.config.checkpoint_every:
