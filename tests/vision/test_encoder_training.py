@@ -234,6 +234,20 @@ def test_episodes_without_depth_labels_or_objects_still_train(tmp_path: Path):
         train_encoder(Source(tuple(plain[:1])), chosen, tmp_path / "c", quiet)
 
 
+def test_patches_learn_from_labels_without_a_detector(tmp_path: Path):
+    changes = {
+        "sight": {"detector": None, "look": "none", "depth": "none"},
+        "encoder": {"parts": "patches", "channels": ["rgb", "flow"]},
+        "loss": {"labels": 1.0},
+        "fit": {"steps": 3},
+    }
+    chosen = merge(PRESETS["debug"](), changes)
+    summary, _ = train_encoder(blocks(), chosen, tmp_path, quiet)
+    _, record = load_encoder(tmp_path)
+    assert record.encoder.features.class_names == CLASSES
+    assert summary["seconds_training"] >= 0
+
+
 def test_held_out_episodes_are_held_out(store: FeatureStore):
     learnt, held = split_clips(store, config(holdout=0.4), "blocks")
     assert {c.info.episode for c in learnt}.isdisjoint({c.info.episode for c in held})

@@ -14,6 +14,7 @@ from pathlib import Path
 from vla_data.config import config_hash, to_dict
 from vla_data.errors import ConfigError, DataError, UnknownNameError
 from vla_data.files import sha256_file
+from vla_data.objects import is_labelled
 from vla_data.pool import map_units
 from vla_data.protocols import EpisodeSource, OnProgress, Progress, no_progress
 from vla_data.runs import MANIFEST, Manifest
@@ -117,9 +118,9 @@ def with_classes(
         ConfigError: it names classes and the detector knows none of them.
     """
     names = config.features.class_names
-    if config.sight.detector is None:
+    if config.sight.detector is None and (names or not (len(source) and is_labelled(source[0]))):
         return config
-    if config.sight.detector == LABELS:
+    if config.sight.detector in (None, LABELS):
         known = names or class_names_of(source, skip_corrupt=skip_corrupt)
     else:
         known = _sight(config.sight, ()).class_names
