@@ -33,7 +33,7 @@ def test_scenes_become_answers(vla, parts: Path, tmp_path: Path) -> None:
     ran = vla(*command)
     assert ran.code == 0, ran.err
     summary = ran.document["summary"]
-    assert summary["held_out_scenes"] == 8
+    assert summary["held_out_scenes"] == 5
     for kind in ("count", "relation", "depth", "speed"):
         assert summary[kind]["of"] == 4
         assert 0 <= summary[kind]["right"] <= 1

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from vla_vision.encoder.patch_encoder import TokenLearner
 from vla_vision.image_encoder import ImageEncoder, ImageEncoderConfig
 
+OCTAVES = 4
 POOL = 2  # cells a side that become one token where there is no TokenLearner
 
 
@@ -33,8 +33,8 @@ class ImageTokens(nn.Module):
         if not tokens:
             rows, columns = rows // POOL, columns // POOL
         self.count = tokens or rows * columns
-        self.learn = TokenLearner(encoder.channels, tokens) if tokens else None
-        self.out = nn.Linear(encoder.channels + 2, width)
+        self.learn = nn.Linear(encoder.channels, tokens) if tokens else None
+        self.out = nn.Linear(encoder.channels + wave_count(2), width)
         y, x = torch.meshgrid(torch.linspace(-1, 1, rows), torch.linspace(-1, 1, columns), indexing="ij")
         self.register_buffer("places", torch.stack([x, y], dim=-1).flatten(0, 1), persistent=False)
 
@@ -48,9 +48,23 @@ class ImageTokens(nn.Module):
         x_BPC = x_BCHW.flatten(2).transpose(1, 2)
         places_BP2 = self.places.to(x_BPC.dtype).expand(len(x_BPC), -1, -1)
         if self.learn is None:
-            return self.out(torch.cat([x_BPC, places_BP2], dim=-1))
-        tokens_BSC, attention_BSP = self.learn(x_BPC)
-        return self.out(torch.cat([tokens_BSC, attention_BSP @ places_BP2], dim=-1))
+            return self.out(torch.cat([x_BPC, waves(places_BP2)], dim=-1))
+        attention_BSP = self.learn(x_BPC).transpose(1, 2).softmax(-1)
+        tokens_BSC = attention_BSP @ x_BPC
+        return self.out(torch.cat([tokens_BSC, waves(attention_BSP @ places_BP2)], dim=-1))
+
+
+def waves(values: Float[Tensor, "*b n"]) -> Float[Tensor, "*b m"]:
+    """Numbers of about −1 … 1 with their sines and cosines at several octaves (as in Mildenhall et al. 2020,
+    arXiv:2003.08934), so that a small difference is told even where norms hide how large a number is."""
+    turns = torch.pi / 2 * 2.0 ** torch.arange(OCTAVES, device=values.device)
+    angles = (values[..., None] * turns).flatten(-2)
+    return torch.cat([values, angles.sin(), angles.cos()], dim=-1)
+
+
+def wave_count(numbers: int) -> int:
+    """How many `waves` gives."""
+    return numbers * (1 + 2 * OCTAVES)
 
 
 def _cells(config: ImageEncoderConfig) -> tuple[int, int]:

@@ -16,6 +16,7 @@ class AlignConfig:
     Args:
         hidden: width of the projector between encoder and language model.
         questions: asked about each scene of a batch, one after the other.
+        skip: frames at the beginning of an episode about which nothing is asked: tracks and speeds need some.
         holdout: share of the episodes kept for measuring.
         judged: questions of each kind that are measured.
         blind: leave the pictures out: what words alone can win.
@@ -26,6 +27,7 @@ class AlignConfig:
 
     hidden: int = 256
     questions: int = 8
+    skip: int = 3
     holdout: float = 0.1
     judged: int = 400
     blind: bool = False
@@ -48,12 +50,13 @@ class AlignConfig:
     shown: int = 6
 
     def __post_init__(self) -> None:
-        if min(self.hidden, self.questions, self.judged) < 1 or not 0 < self.holdout < 1:
+        least = min(self.hidden, self.questions, self.judged)
+        if least < 1 or self.skip < 0 or not 0 < self.holdout < 1:
             raise ConfigError(
                 "nothing can be aligned like this",
                 where="AlignConfig",
-                expected="hidden, questions and judged at least 1, holdout in (0, 1)",
-                got=f"{self.hidden}, {self.questions}, {self.judged}, {self.holdout:g}",
+                expected="hidden, questions and judged at least 1, skip at least 0, holdout in (0, 1)",
+                got=f"{self.hidden}, {self.questions}, {self.judged}, {self.skip}, {self.holdout:g}",
             )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 from vla_data.charts import Line, LineChart
@@ -43,27 +44,38 @@ TOGETHER = 64  # questions judged at once
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
-    """Windows of frames, and what is true at the last one of each."""
+    """Windows of frames, which of them are asked about, and what is true at the last frame of each."""
 
     table: WindowTable
+    rows: Int64[np.ndarray, "scenes"]
     facts: list[Facts]
 
     @classmethod
-    def of(cls, source: EpisodeSource, clips: Sequence[Clip]) -> Scenes:
-        """Of clips of labelled episodes.
+    def of(cls, source: EpisodeSource, clips: Sequence[Clip], skip: int) -> Scenes:
+        """Of clips of labelled episodes, but for their first frames.
 
         Raises:
-            DataError: an episode has no labels.
+            DataError: an episode has no labels, or none is longer than `skip`.
         """
         facts: list[Facts] = []
         for clip in clips:
             found = facts_of(source[clip.info.episode], clip.info.camera)
             facts += found[:: max(1, round(len(found) / clip.info.frames))][: clip.info.frames]
-        return cls(WindowTable.of(clips, 0.1), facts)
+        table = WindowTable.of(clips, 0.1)
+        rows = np.flatnonzero(np.arange(len(table)) - table.start >= skip)
+        if not len(rows):
+            raise DataError(
+                "there is no frame to ask about",
+                where=source.name,
+                expected=f"episodes of more than {skip} frames",
+                got=f"{len(table)} frames of {len(clips)} episodes",
+                next_step="use longer episodes, or --set skip=0",
+            )
+        return cls(table, rows, [facts[r] for r in rows])
 
-    def windows(self, rows: np.ndarray, history: int) -> dict[str, Tensor]:
-        """What the encoder takes of these frames."""
-        frames = self.table.history(rows, history)
+    def windows(self, scenes: np.ndarray, history: int) -> dict[str, Tensor]:
+        """What the encoder takes of these scenes."""
+        frames = self.table.history(self.rows[scenes], history)
         return {n: torch.from_numpy(a[frames]) for n, a in self.table.arrays.items() if "truth." not in n}
 
 
@@ -156,7 +168,8 @@ def _split(source: EpisodeSource, clips: list[Clip], config: AlignConfig) -> tup
     count = min(len(episodes) - 1, max(1, round(config.holdout * len(episodes))))
     held = set(np.random.default_rng(config.both.seed).permutation(episodes)[:count].tolist())
     kept = [c for c in clips if c.info.episode not in held]
-    return Scenes.of(source, kept), Scenes.of(source, [c for c in clips if c.info.episode in held])
+    rest = [c for c in clips if c.info.episode in held]
+    return Scenes.of(source, kept, config.skip), Scenes.of(source, rest, config.skip)
 
 
 def _train(

@@ -28,7 +28,7 @@ from vla_model.policies.texts import PAD_TOKEN
 from vla_model.prompt.episodes import PromptParts
 from vla_ts.language.encoder import SeriesEncoder, SeriesEncoderConfig
 from vla_vision.image_encoder import ImageEncoderConfig
-from vla_vision.image_tokens import ImageTokens
+from vla_vision.image_tokens import ImageTokens, wave_count, waves
 
 FIRST_CODE = len(SPECIAL)
 KEPT = 64  # prompts whose reading is kept
@@ -78,7 +78,7 @@ class VlaNetwork(nn.Module):
         self.eyes = nn.ModuleList(
             ImageTokens(eye, config.video_tokens, config.width) for _ in range(shapes.cameras)
         )
-        self.state = nn.Linear(shapes.state_dim, config.width) if config.parts.state else None
+        self.state = nn.Linear(wave_count(shapes.state_dim), config.width) if config.parts.state else None
         self.series = _series(config, shapes)
         self.dims = nn.Parameter(0.02 * torch.randn(shapes.action_dim, config.width))
         self.place = nn.Parameter(0.02 * torch.randn(self.video_count, config.width))
@@ -158,7 +158,7 @@ class VlaNetwork(nn.Module):
 
     def _given(self, batch: Batch) -> list[Tensor]:
         """Tokens of the state and of past actions."""
-        given = [] if self.state is None else [self.state(batch["state"])[:, None]]
+        given = [] if self.state is None else [self.state(waves(batch["state"]))[:, None]]
         if self.series is not None:
             values = batch["past"].transpose(1, 2)
             known = torch.ones_like(values)
