@@ -8,10 +8,11 @@ import pytest
 
 from vla_data.errors import ConfigError, UnknownNameError
 from vla_data.report import Table
-from vla_data.sim import instructions
+from vla_data.sim import instructions, sub_tasks
 from vla_data.sim.placements import split_of
 from vla_model.eval_report import describe, run_evaluation
 from vla_model.evaluate import Arm, EvalConfig, evaluate, trials_of
+from vla_model.prompt.episodes import split_instruction
 
 TASKS = ("reach", "window-open", "drawer-open")
 CONFIG = EvalConfig(tasks=("reach",), trials=7, max_steps=80)
@@ -36,6 +37,18 @@ def test_wordings_say_what_their_names_promise():
         told = Counter(t.instruction for t in trials_of(Arm("a", "expert", "permuted"), config, task, 0, 8))
         others = {instructions("metaworld", t, "train")[0] for t in TASKS if t != task}
         assert set(told) == others
+
+
+def test_checklists_are_those_of_the_task_that_is_told():
+    config = EvalConfig(tasks=TASKS, trials=2, checklists=True)
+    (first, _) = trials_of(Arm("a", "expert"), config, "window-open", 0, 2)
+    task, listed = split_instruction(first.instruction)
+    assert task == instructions("metaworld", "window-open", "train")[0]
+    assert [t.text for t in listed] == list(sub_tasks("metaworld", "window-open"))
+    assert not any(t.done for t in listed)
+    (other, _) = trials_of(Arm("a", "expert", "permuted"), config, "window-open", 0, 2)
+    assert "window" not in other.instruction
+    assert sub_tasks("tabletop", "watch") == ()
 
 
 def test_outcomes_do_not_depend_on_workers_and_survive_an_interruption(tmp_path: Path):

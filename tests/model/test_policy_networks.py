@@ -1,6 +1,6 @@
 """RT-1 and the VLA policy: what they can learn, and that reading a prompt once is reading it every time."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -9,16 +9,17 @@ import torch
 
 from vla_data.errors import CheckpointError, ConfigError
 from vla_data.fit import FitConfig
-from vla_data.types import CameraInput, InputSpec, Observation, ObservationWindow
+from vla_data.types import CameraInput, Episode, InputSpec, Observation, ObservationWindow, SubStep
 from vla_model import finetune, load_policy
 from vla_model.finetuning import FinetuneConfig
 from vla_model.policies.heads import FlowHead
 from vla_model.policies.rt1 import RT1Config, RT1Network
 from vla_model.policies.shapes import PolicyShapes
-from vla_model.policies.texts import PAD_TOKEN, PromptTexts
+from vla_model.policies.texts import PAD_TOKEN, PromptTexts, WordTexts
 from vla_model.policies.vla import VlaConfig, VlaNetwork
 from vla_model.prompt.episodes import PromptParts
 from vla_model.samples import SampleTable
+from vla_model.words import WordVocabulary
 
 Network = TypeVar("Network", bound=torch.nn.Module)
 SHAPES = PolicyShapes(2, 32, 32, 3, 300, 8, 4, levels=3, codebook_size=16, past=4, text_length=12)
@@ -206,3 +207,25 @@ def test_samples_of_one_task_share_their_wording_where_asked(toy_source):
     assert len(set(texts.tolist())) == 2
     for row, text in zip(rows, texts, strict=True):
         assert text in table.wordings[row]
+
+
+def test_checklists_are_told_to_those_that_read_them_and_to_no_other(toy_source):
+    @dataclass(frozen=True)
+    class Listed(type(toy_source)):
+        def __getitem__(self, index: int) -> Episode:
+            steps = (SubStep(0, 5, "look"), SubStep(5, 9, "go"), SubStep(9, 20, "look"))
+            return replace(super().__getitem__(index), substeps=steps)
+
+    cameras = (CameraInput("front", 32, 32),)
+    table = SampleTable.of(Listed(), cameras, 5, checklists=True)
+    assert "go left\n- [ ] look\n- [ ] go" in table.texts
+    plain = SampleTable.of(Listed(), cameras, 5)
+    assert "go left" in plain.texts
+    words = WordTexts(WordVocabulary.of(plain.texts))
+    np.testing.assert_array_equal(words.encode([table.texts[0]]), words.encode([plain.texts[0]]))
+    spec = InputSpec(toy_source.robot, cameras, 6)
+    parts = PromptParts(checklist=True)
+    reads = PromptTexts.train(table.texts, spec, parts, 256, 300, 0)
+    assert len(reads.tokens("go left\n- [ ] look")) > len(reads.tokens("go left"))
+    deaf = PromptTexts.train(table.texts, spec, replace(parts, checklist=False), 256, 300, 0)
+    assert deaf.tokens("go left\n- [ ] look") == deaf.tokens("go left")

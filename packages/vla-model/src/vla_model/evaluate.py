@@ -21,9 +21,11 @@ from vla_data.files import read_json, write_json
 from vla_data.pool import map_units
 from vla_data.protocols import OnProgress, Policy, Progress, SimEnv, no_progress
 from vla_data.rollout import RolloutConfig, rollout
-from vla_data.sim import CameraView, SimConfig, gl, instructions, make_env, make_expert
+from vla_data.sim import CameraView, SimConfig, gl, instructions, make_env, make_expert, sub_tasks
 from vla_data.sim.placements import placement_seed
 from vla_data.types import Trial
+from vla_model.prompt.episodes import with_checklist
+from vla_model.prompt.types import SubTask
 from vla_model.statistics import wilson_interval
 from vla_model.words import split_words
 
@@ -67,6 +69,7 @@ class EvalConfig:
         render: render settings of the simulator.
         videos: record the first success and failure of each task, for every arm but expert and random.
         threads: torch threads a worker.
+        checklists: the sub-tasks of a task are told below its instruction, where the simulator knows them.
     """
 
     sim: str = "metaworld"
@@ -78,6 +81,7 @@ class EvalConfig:
     render: Literal["fast", "reference"] = "fast"
     videos: bool = True
     threads: int = 1
+    checklists: bool = False
 
 
 def _default() -> EvalConfig:
@@ -191,6 +195,8 @@ def trials_of(arm: Arm, config: EvalConfig, task: str, start: int, stop: int) ->
             said_for = others[index % len(others)] if others else task
         wordings = instructions(config.sim, said_for, "eval" if arm.wording == "unseen" else "train")
         said = wordings[index % len(wordings)] if arm.wording == "unseen" else wordings[0]
+        if config.checklists:
+            said = with_checklist(said, tuple(SubTask(t) for t in sub_tasks(config.sim, said_for)))
         out.append(Trial(task, placement_seed(config.split, index), said))
     return out
 

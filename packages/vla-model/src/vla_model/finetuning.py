@@ -26,6 +26,7 @@ from vla_model.policies.kinds import (
     history_of,
     name_of,
     past_of,
+    reads_checklists,
     speaks_codes,
 )
 from vla_model.policies.rt1 import RT1Config
@@ -110,7 +111,8 @@ def finetune(
     codec = _open_codec(config, codec_dir, source)
     horizon = codec.action_horizon if codec else config.action_horizon
     input_spec = _input_spec(source, config, horizon)
-    table = SampleTable.of(source, input_spec.cameras, horizon, on_progress)
+    listed = reads_checklists(config.policy)
+    table = SampleTable.of(source, input_spec.cameras, horizon, on_progress, checklists=listed)
     stats = PolicyStats(
         NormStats.of([table.state], f"state of {source.name}"),
         NormStats.of([table.chunks[:, 0]], f"action of {source.name}"),

@@ -17,6 +17,7 @@ from vla_data.chunks import chunk_actions
 from vla_data.errors import DataError
 from vla_data.protocols import EpisodeSource, OnProgress, Progress, no_progress
 from vla_data.types import CameraInput, Episode
+from vla_model.prompt.episodes import episode_checklist, with_checklist
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +54,13 @@ class SampleTable:
         cameras: Sequence[CameraInput],
         action_horizon: int,
         on_progress: OnProgress = no_progress,
+        *,
+        checklists: bool = False,
     ) -> SampleTable:
         """Read every episode of a source.
+
+        Args:
+            checklists: put an episode's sub-steps below each of its wordings.
 
         Raises:
             DataError: there is no episode, or one lacks a camera or has it at another size.
@@ -68,7 +74,9 @@ class SampleTable:
             images.append(_images(episode, cameras))
             states.append(episode.state)
             chunks.append(chunk_actions(episode.action, action_horizon))
-            wordings = dict.fromkeys((episode.instruction, *episode.paraphrases))
+            listed = episode_checklist(episode) if checklists else ()
+            told = (with_checklist(w, listed) for w in (episode.instruction, *episode.paraphrases))
+            wordings = dict.fromkeys(told)
             said.append([texts.setdefault(t, len(texts)) for t in wordings])
             on_progress(Progress("read", i + 1, len(source), "episodes"))
         most, lengths = max(map(len, said)), [len(s) for s in states]

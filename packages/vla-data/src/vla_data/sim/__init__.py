@@ -33,6 +33,15 @@ def task_names(name: str) -> tuple[str, ...]:
     return lookup("simulator", TASK_LISTS, name)()
 
 
+def sub_tasks(name: str, task: str) -> tuple[str, ...]:
+    """What a task consists of, in order; empty where the simulator does not say.
+
+    Raises:
+        UnknownNameError: no such simulator.
+    """
+    return lookup("simulator", SUB_TASKS, name)(task)
+
+
 def _metaworld(tasks: Sequence[str], config: SimConfig | None, num_envs: int) -> SimEnv:
     from vla_data.sim.metaworld import MetaWorldEnv
 
@@ -70,6 +79,19 @@ TASK_LISTS: dict[str, Callable[[], tuple[str, ...]]] = {
     "tabletop": lambda: ("watch", "still"),
 }
 
+
+def _metaworld_sub_tasks(task: str) -> tuple[str, ...]:
+    from vla_data.sim.phase_texts import phase_texts
+
+    return phase_texts(task)
+
+
+SUB_TASKS: dict[str, Callable[[str], tuple[str, ...]]] = {
+    "metaworld": _metaworld_sub_tasks,
+    "libero": lambda task: (),
+    "tabletop": lambda task: (),
+}
+
 __all__ = [
     "SIMS",
     "CameraView",
@@ -78,5 +100,6 @@ __all__ = [
     "instructions",
     "make_env",
     "make_expert",
+    "sub_tasks",
     "task_names",
 ]

@@ -95,3 +95,8 @@ def history_of(config: PolicyConfig) -> int:
 def past_of(config: PolicyConfig) -> int:
     """Past actions that are given."""
     return config.parts.past_steps if isinstance(config, VlaConfig) else 0
+
+
+def reads_checklists(config: PolicyConfig) -> bool:
+    """Whether sub-tasks below an instruction are read."""
+    return isinstance(config, VlaConfig) and config.parts.checklist

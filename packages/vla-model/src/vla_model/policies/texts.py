@@ -15,7 +15,7 @@ from vla_data.errors import CheckpointError, ConfigError
 from vla_data.files import read_json, write_json
 from vla_data.types import Camera, InputSpec
 from vla_model.lm.tokenizer import SPECIAL, Tokenizer
-from vla_model.prompt.episodes import PromptParts, prompt_for
+from vla_model.prompt.episodes import PromptParts, prompt_for, split_instruction
 from vla_model.prompt.render import SERIES, VIDEO, Mark, prompt_pieces
 from vla_model.prompt.tokens import as_tokens
 from vla_model.words import WordVocabulary
@@ -49,8 +49,8 @@ class WordTexts:
         return len(self.vocabulary.words) + 1
 
     def encode(self, instructions: Sequence[str]) -> Int64[np.ndarray, "n length"]:
-        """Ids of known words."""
-        return self.vocabulary.encode(instructions, self.length)
+        """Ids of known words; a checklist is not read."""
+        return self.vocabulary.encode([split_instruction(i)[0] for i in instructions], self.length)
 
     def save(self, directory: Path) -> None:
         """Nothing: the words are in the checkpoint's record."""

@@ -98,6 +98,11 @@ def with_checklist(task: str, checklist: tuple[SubTask, ...]) -> str:
     return "\n".join([task, *(f"- [{'x' if t.done else ' '}] {t.text}" for t in checklist)])
 
 
+def episode_checklist(episode: Episode) -> tuple[SubTask, ...]:
+    """The sub-steps of an episode as a list to do, each once, in the order in which it first comes."""
+    return tuple(SubTask(text) for text in dict.fromkeys(s.text for s in episode.substeps))
+
+
 def split_instruction(instruction: str) -> tuple[str, tuple[SubTask, ...]]:
     """A task and its sub-tasks; lines that are no boxes belong to the task."""
     task, checklist = [], []
