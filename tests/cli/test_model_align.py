@@ -46,3 +46,17 @@ def test_an_encoder_that_is_not_there_is_named(vla, parts: Path, tmp_path: Path)
     ran = vla(*command, "--preset", "debug", "--out", tmp_path / "out")
     assert ran.code != 0
     assert "encoder" in ran.err
+
+
+def test_series_become_answers(vla, parts: Path, tmp_path: Path) -> None:
+    command = ["model", "align", "--series", "--start", parts / "lm", "--preset", "debug", "--out", tmp_path]
+    ran = vla(*command, "--json")
+    assert ran.code == 0, ran.err
+    assert ran.document["summary"]["of"] == 8
+    assert (tmp_path / "series" / "encoder.safetensors").is_file()
+
+
+def test_neither_scenes_nor_series_is_refused(vla, parts: Path, tmp_path: Path) -> None:
+    ran = vla("model", "align", "--start", parts / "lm", "--out", tmp_path / "out")
+    assert ran.code == 2
+    assert "--series" in ran.err

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,14 +22,19 @@ def register(app: typer.Typer) -> None:
 
 
 def align(
-    data: o.Data,
-    encoder: Annotated[
-        Path, typer.Option("--encoder", metavar="DIR", help="Run of `vla vision train-encoder`.")
-    ],
     start: Annotated[
         Path, typer.Option("--start", metavar="DIR", help="Run of `vla model pretrain` or `instruct`.")
     ],
     out: o.Out,
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="DATASET", help="Labelled scenes to be asked about.")
+    ] = None,
+    encoder: Annotated[
+        Path | None, typer.Option("--encoder", metavar="DIR", help="Run of `vla vision train-encoder`.")
+    ] = None,
+    series: Annotated[
+        bool, typer.Option("--series", help="Align a series encoder, on questions about made-up series.")
+    ] = False,
     blind: Annotated[
         bool, typer.Option("--blind", help="Leave the pictures out: what words alone can win.")
     ] = False,
@@ -41,13 +46,18 @@ def align(
     set_: o.Overrides = None,
     as_json: o.AsJson = False,
 ) -> None:
-    """Teach a language model to answer about labelled scenes it is shown; writes OUT/scene."""
+    """Teach a language model to answer about labelled scenes (OUT/scene), or series (OUT/series)."""
+    fit, changes = o.given(seed=seed), (preset, config, set_)
+    if series:
+        _series(start, out, changes, fit, as_json)
+        return
+    if data is None or encoder is None:
+        raise typer.BadParameter("aligning a video encoder needs --data and --encoder; or give --series")
     from vla_data import open_episodes
     from vla_model.align.config import PRESETS
     from vla_model.align.training import align
 
-    fit = o.given(seed=seed)
-    chosen = o.make_config(PRESETS, preset, config, set_, blind=blind or None, first=fit, both=fit)
+    chosen = o.make_config(PRESETS, *changes, blind=blind or None, first=fit, both=fit)
     data = o.locate(data)
     source = open_episodes(data, split)
     stages.run(
@@ -58,3 +68,11 @@ def align(
         lambda on: align(source, encoder, start, chosen, out, on, workers=workers),
         as_json,
     )
+
+
+def _series(start: Path, out: Path, changes: tuple[Any, Any, Any], fit: Any, as_json: bool) -> None:
+    from vla_model.align.series import PRESETS, align_series
+
+    chosen = o.make_config(PRESETS, *changes, first=fit, both=fit)
+    inputs = stages.input_stages(start)
+    stages.run("align", out, chosen, inputs, lambda on: align_series(start, chosen, out, on), as_json)
