@@ -19,7 +19,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["vision", "train-encoder", "--data", "scenes", "--preset", "debug", "--set", "sight.look=none",
          "--set", "encoder.parts=patches", "--out", "encoder"],
         ["model", "pretrain", "--text", "text.txt", "--preset", "debug", "--tokens", "3000", "--set",
-         "context=160", "--out", "lm"],
+         "context=320", "--out", "lm"],
     )  # fmt: skip
     names = {"scenes", "encoder", "text.txt", "lm"}
     for command in commands:
