@@ -39,6 +39,12 @@ def test_scenes_become_answers(vla, parts: Path, tmp_path: Path) -> None:
         assert 0 <= summary[kind]["right"] <= 1
     assert (tmp_path / "out" / "scene" / "projector.safetensors").is_file()
     assert vla(*command).document["skipped"]
+    ask = ["model", "ask", tmp_path / "out", "How many things are there?", "Is it?"]
+    asked = vla(*ask, "--data", parts / "scenes", "--episode", 1, "--json")
+    assert asked.code == 0, asked.err
+    assert [a["question"] for a in asked.document] == ["How many things are there?", "Is it?"]
+    refused = vla(*ask, "--data", parts / "scenes", "--episode", 7)
+    assert "no such episode" in refused.err
 
 
 def test_an_encoder_that_is_not_there_is_named(vla, parts: Path, tmp_path: Path) -> None:

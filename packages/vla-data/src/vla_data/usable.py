@@ -8,11 +8,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vla_data.errors import DataError
+from vla_data.errors import ConfigError, DataError
 from vla_data.protocols import EpisodeSource
 from vla_data.types import Episode
 
 log = logging.getLogger(__name__)
+
+
+def episode_at(source: EpisodeSource, index: int) -> Episode:
+    """An episode by its number.
+
+    Raises:
+        ConfigError: there is none of that number.
+    """
+    if not 0 <= index < len(source):
+        raise ConfigError(
+            "there is no such episode",
+            where=source.name,
+            expected=f"a number from 0 to {len(source) - 1}" if len(source) else "a split that has episodes",
+            got=str(index),
+        )
+    return source[index]
 
 
 @dataclass(frozen=True)

@@ -70,18 +70,10 @@ def open_frames(
 
 def _episode(directory: str, split: str, episode: int, camera: str | None, depth: bool) -> FrameSource:
     from vla_data import open_episodes
-    from vla_data.errors import ConfigError
+    from vla_data.usable import episode_at
     from vla_vision.tracking import EpisodeFrames
 
-    reader = open_episodes(directory, split)
-    if episode >= len(reader):
-        raise ConfigError(
-            "there is no such episode",
-            where=f"{reader.name}, split {split}",
-            expected=f"a number below {len(reader)}",
-            got=str(episode),
-        )
-    return EpisodeFrames(reader[episode], camera, depth)
+    return EpisodeFrames(episode_at(open_episodes(directory, split), episode), camera, depth)
 
 
 def intrinsics_of(source: FrameSource, focal: float | None) -> list[list[float]] | None:

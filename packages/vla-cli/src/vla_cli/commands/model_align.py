@@ -1,4 +1,4 @@
-"""`vla model align`: encoders and the language model brought together."""
+"""`vla model align | ask`: encoders and the language model brought together."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ import typer
 
 from vla_cli import options as o
 from vla_cli import stages
+from vla_cli.output import emit
 from vla_cli.parser import example
 
 EXAMPLE = example(
     "vla model align --data runs/scenes --encoder runs/encoder --start runs/lm --out runs/aligned"
 )
 
+ASK_EXAMPLE = example('vla model ask runs/aligned "How many things are there?" --data runs/scenes')
+
 
 def register(app: typer.Typer) -> None:
-    """Add the command to `vla model`."""
+    """Add the commands to `vla model`."""
     app.command("align", epilog=EXAMPLE)(align)
+    app.command("ask", epilog=ASK_EXAMPLE)(ask)
 
 
 def align(
@@ -76,3 +80,31 @@ def _series(start: Path, out: Path, changes: tuple[Any, Any, Any], fit: Any, as_
     chosen = o.make_config(PRESETS, *changes, first=fit, both=fit)
     inputs = stages.input_stages(start)
     stages.run("align", out, chosen, inputs, lambda on: align_series(start, chosen, out, on), as_json)
+
+
+def ask(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run of `vla model align`.")],
+    question: Annotated[list[str], typer.Argument(metavar="QUESTION...", help="What to ask.")],
+    data: o.Data,
+    episode: Annotated[int, typer.Option("--episode", metavar="N", min=0, help="Number in its split.")] = 0,
+    step: Annotated[
+        int | None, typer.Option("--step", metavar="N", min=0, help="Of the episode; default: the last.")
+    ] = None,
+    camera: Annotated[
+        str | None, typer.Option("--camera", metavar="NAME", help="Default: the first one.")
+    ] = None,
+    split: o.Split = "train",
+    as_json: o.AsJson = False,
+) -> None:
+    """Ask an aligned model about what a camera of an episode sees."""
+    from vla_data import open_episodes
+    from vla_data.usable import episode_at
+    from vla_model.align.asking import Asker
+
+    chosen = episode_at(open_episodes(o.locate(data), split), episode)
+    at = len(chosen) - 1 if step is None else step
+    asker = Asker.load(run)
+    seen = asker.look(chosen, camera or sorted(chosen.images)[0], at)
+    answers = [{"question": q, "answer": asker.ask(seen, q)} for q in question]
+    told = "\n".join(f"{a['question']} {a['answer']}" for a in answers)
+    emit(answers, as_json, lambda to: to.print(told, markup=False))

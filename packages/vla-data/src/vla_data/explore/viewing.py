@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vla_data.errors import ConfigError
 from vla_data.formats import open_episodes
+from vla_data.usable import episode_at
 
 
 def view_episode(
@@ -32,14 +32,7 @@ def view_episode(
         MissingDependencyError: a recording is wanted and rerun-sdk is not installed.
     """
     reader = open_episodes(uri, split)
-    if not 0 <= episode < len(reader):
-        raise ConfigError(
-            "there is no such episode",
-            where=f"{reader.name}, split {split}",
-            expected=f"a number from 0 to {len(reader) - 1}" if len(reader) else "a split that has episodes",
-            got=str(episode),
-        )
-    chosen = reader[episode]
+    chosen = episode_at(reader, episode)
     files = []
     if recording is not None:
         from vla_data.explore.rerun_file import write_recording

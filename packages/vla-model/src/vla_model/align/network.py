@@ -14,6 +14,7 @@ from vla_model.align.questions import Question
 from vla_model.lm.gpt import GPT, IGNORED, rms_norm
 from vla_model.lm.tokenizer import Tokenizer
 from vla_vision.encoder import VideoEncoder
+from vla_vision.encoder.tokens import Tokens
 
 VIDEO_AT = 2  # tokens before the first one of the video
 
@@ -39,7 +40,10 @@ class SceneModel(nn.Module):
 
     def seen(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "b n d"]:
         """What the language model is given of B windows; zeros where a token stands for nothing."""
-        tokens = self.encoder(batch)
+        return self.given(self.encoder(batch))
+
+    def given(self, tokens: Tokens) -> Float[Tensor, "b n d"]:
+        """Tokens of the encoder as the language model takes them."""
         given = rms_norm(self.project(tokens.values)) * tokens.mask[..., None]
         return torch.zeros_like(given) if self.blind else given
 
@@ -74,15 +78,25 @@ class Talk:
     answers: tuple[int, ...]
 
 
+def opening(tokenizer: Tokenizer, video_tokens: int) -> list[int]:
+    """The beginning of a talk: a mark for each token of the video."""
+    begin, user, video = (tokenizer.special(n) for n in ("<|begin|>", "<|user|>", "<|video|>"))
+    return [begin, user, *[video] * video_tokens]
+
+
+def turn(tokenizer: Tokenizer, text: str) -> list[int]:
+    """A question, up to where the model answers."""
+    end, assistant = (tokenizer.special(n) for n in ("<|end|>", "<|assistant|>"))
+    return [*tokenizer.encode(text), end, assistant]
+
+
 def talk(tokenizer: Tokenizer, video_tokens: int, questions: Sequence[Question]) -> Talk:
     """A scene talked about; the pictures come first."""
-    begin, user, end, assistant, video = (
-        tokenizer.special(n) for n in ("<|begin|>", "<|user|>", "<|end|>", "<|assistant|>", "<|video|>")
-    )
-    tokens = [begin, user, *[video] * video_tokens]
+    user, end = tokenizer.special("<|user|>"), tokenizer.special("<|end|>")
+    tokens = opening(tokenizer, video_tokens)
     answers: list[int] = []
     for i, question in enumerate(questions):
-        tokens += [user] * (i > 0) + [*tokenizer.encode(question.text), end, assistant]
+        tokens += [user] * (i > 0) + turn(tokenizer, question.text)
         said = [*tokenizer.encode(question.answer), end]
         answers += range(len(tokens), len(tokens) + len(said))
         tokens += said

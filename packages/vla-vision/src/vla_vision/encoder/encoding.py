@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from vla_data.errors import ConfigError, DataError
+from vla_data.errors import DataError
 from vla_data.protocols import EpisodeSource, OnProgress, Progress, no_progress
+from vla_data.usable import episode_at
 from vla_vision.encoder.extraction import require_classes
 from vla_vision.encoder.extractor import FeatureExtractor
 from vla_vision.encoder.features import FrameFeatures
@@ -116,14 +117,7 @@ def episode_videos(
         ConfigError: there is no such episode or camera.
     """
     for index in episodes:
-        if index >= len(source):
-            raise ConfigError(
-                "there is no such episode",
-                where=source.name,
-                expected=f"a number below {len(source)}",
-                got=str(index),
-            )
-        episode = source[index]
+        episode = episode_at(source, index)
         for name in [camera] if camera is not None else sorted(episode.images):
             yield Video(sight.source(episode, name), index)
 
