@@ -20,6 +20,7 @@ from vla_data.report import Section, Table
 from vla_data.types import CameraInput, Episode, InputSpec
 from vla_model.checkpoint import PolicyRecord, PolicyStats, save_checkpoint
 from vla_model.policies.compact import CompactConfig
+from vla_model.policies.hf import HfConfig
 from vla_model.policies.kinds import (
     KINDS,
     PolicyConfig,
@@ -81,12 +82,20 @@ def _debug() -> FinetuneConfig:
     )
 
 
+def _hf() -> FinetuneConfig:
+    """A backbone that knows language needs smaller steps, and costs more of them."""
+    base = _default()
+    loop = replace(base.fit, steps=1500, batch_size=16, learning_rate=3e-4, warmup_steps=50, threads=None)
+    return replace(base, policy=HfConfig(), fit=loop)
+
+
 PRESETS: dict[str, Callable[[], FinetuneConfig]] = {
     "default": _default,
     "debug": _debug,
     "compact": _default,
     "rt1": lambda: replace(_default(), policy=RT1Config()),
     "vla": lambda: replace(_default(), policy=VlaConfig()),
+    "hf": _hf,
 }
 
 
@@ -108,6 +117,8 @@ def finetune(
     Returns:
         A summary of plain values and the sections of the run's page.
     """
+    kind = KINDS[name_of(config.policy)]
+    config = replace(config, policy=kind.prepare(config.policy))
     codec = _open_codec(config, codec_dir, source)
     horizon = codec.action_horizon if codec else config.action_horizon
     input_spec = _input_spec(source, config, horizon)
@@ -117,7 +128,6 @@ def finetune(
         NormStats.of([table.state], f"state of {source.name}"),
         NormStats.of([table.chunks[:, 0]], f"action of {source.name}"),
     )
-    kind = KINDS[name_of(config.policy)]
     codes = codec.vocab_size * (codec.tokens_per_chunk or 0) if codec else 0
     texts = kind.texts(config.policy, table.texts, input_spec, tuple(source[0].cameras.values()), codes)
     shapes = _shapes(table, texts, codec, config.policy)

@@ -10,13 +10,15 @@ from typing import Any
 from vla_data.registry import lookup
 from vla_data.types import Camera, InputSpec
 from vla_model.policies.compact import CompactConfig, CompactNetwork
+from vla_model.policies.hf import HfConfig, HfNetwork, HfTexts, with_digest
+from vla_model.policies.hf import texts_of as hf_texts
 from vla_model.policies.rt1 import RT1Config, RT1Network
 from vla_model.policies.shapes import PolicyShapes
 from vla_model.policies.texts import PromptTexts, Texts, WordTexts
 from vla_model.policies.vla import VlaConfig, VlaNetwork
 from vla_model.words import WordVocabulary
 
-PolicyConfig = CompactConfig | RT1Config | VlaConfig
+PolicyConfig = CompactConfig | RT1Config | VlaConfig | HfConfig
 MakeTexts = Callable[[Any, Sequence[str], InputSpec, tuple[Camera, ...], int], Texts]
 
 
@@ -30,6 +32,7 @@ class Kind:
         texts: config, training instructions, what is seen, cameras, number of action codes → its texts.
         load_texts: a checkpoint's directory, its words, what is seen → the same.
         shares_wording: samples of one task in a batch are told the same words (a prompt is then read once).
+        prepare: completes a config before training.
     """
 
     config: type
@@ -37,6 +40,7 @@ class Kind:
     texts: MakeTexts
     load_texts: Callable[[Path, tuple[str, ...], InputSpec], Texts]
     shares_wording: bool = False
+    prepare: Callable[[Any], Any] = lambda config: config
 
 
 def _words(
@@ -53,6 +57,16 @@ def _prompts(
     return PromptTexts.train(said, spec, config.parts, config.text_tokens, config.vocab_size, spoken, known)
 
 
+def _hf(
+    config: HfConfig, said: Sequence[str], spec: InputSpec, cameras: tuple[Camera, ...], codes: int
+) -> Texts:
+    return hf_texts(config, spec, tuple(c for c in cameras if c.name in {i.name for i in spec.cameras}))
+
+
+def _load_hf(directory: Path, words: tuple[str, ...], spec: InputSpec) -> Texts:
+    return HfTexts.load(directory, spec)
+
+
 def _load_words(directory: Path, words: tuple[str, ...], spec: InputSpec) -> Texts:
     return WordTexts(WordVocabulary(words))
 
@@ -65,6 +79,7 @@ KINDS: dict[str, Kind] = {
     "compact": Kind(CompactConfig, CompactNetwork, _words, _load_words),
     "rt1": Kind(RT1Config, RT1Network, _words, _load_words),
     "vla": Kind(VlaConfig, VlaNetwork, _prompts, _load_prompts, shares_wording=True),
+    "hf": Kind(HfConfig, HfNetwork, _hf, _load_hf, shares_wording=True, prepare=with_digest),
 }
 
 
@@ -99,4 +114,4 @@ def past_of(config: PolicyConfig) -> int:
 
 def reads_checklists(config: PolicyConfig) -> bool:
     """Whether sub-tasks below an instruction are read."""
-    return isinstance(config, VlaConfig) and config.parts.checklist
+    return isinstance(config, VlaConfig | HfConfig) and config.parts.checklist

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from vla_data.config import from_dict, to_dict
-from vla_data.errors import CheckpointError, ConfigError
+from vla_data.errors import CheckpointError, ConfigError, DataError
 from vla_data.files import read_json, write_json
 from vla_data.types import Camera, InputSpec
 from vla_model.lm.tokenizer import SPECIAL, Tokenizer
@@ -54,6 +54,33 @@ class WordTexts:
 
     def save(self, directory: Path) -> None:
         """Nothing: the words are in the checkpoint's record."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a prompt tells beside the instruction, as a checkpoint holds it."""
+
+    parts: PromptParts
+    length: int
+    cameras: tuple[Camera, ...]
+
+    def save(self, directory: Path) -> None:
+        """Write `prompt.json`."""
+        write_json(directory / PROMPT, to_dict(self))
+
+    @classmethod
+    def load(cls, directory: Path) -> Told:
+        """As `save` wrote it.
+
+        Raises:
+            CheckpointError: it is missing or of another layout.
+        """
+        try:
+            return from_dict(cls, read_json(directory / PROMPT), where=PROMPT)
+        except (ConfigError, DataError) as error:
+            raise CheckpointError(
+                "the prompt of a checkpoint cannot be read", where=str(directory / PROMPT), got=str(error)
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +156,7 @@ class PromptTexts:
     def save(self, directory: Path) -> None:
         """Tokenizer, and what is told beside the instruction."""
         self.tokenizer.save(directory)
-        told = {"parts": to_dict(self.parts), "length": self.length, "cameras": to_dict(self.cameras)}
-        write_json(directory / PROMPT, told)
+        Told(self.parts, self.length, self.cameras).save(directory)
 
     @classmethod
     def load(cls, directory: Path, spec: InputSpec) -> PromptTexts:
@@ -139,18 +165,5 @@ class PromptTexts:
         Raises:
             CheckpointError: it is missing or of another layout.
         """
-        tokenizer = Tokenizer.load(directory)
-        try:
-            told = from_dict(_Told, read_json(directory / PROMPT), where=PROMPT)
-        except (ConfigError, OSError, ValueError) as error:
-            raise CheckpointError(
-                "the prompt of a checkpoint cannot be read", where=str(directory / PROMPT), got=str(error)
-            ) from error
-        return cls(tokenizer, spec, told.parts, told.length, told.cameras)
-
-
-@dataclass(frozen=True)
-class _Told:
-    parts: PromptParts
-    length: int
-    cameras: tuple[Camera, ...]
+        told = Told.load(directory)
+        return cls(Tokenizer.load(directory), spec, told.parts, told.length, told.cameras)
