@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.vision.encoder_cases import CLASSES, blocks, seen_episode
+from tests.vision.encoder_cases import CLASSES, blocks, seen_episode, small_features
 from tests.vision.labelled import FAR, Source
 
 from vla_data.config import from_dict, merge, to_dict
@@ -17,7 +17,7 @@ from vla_data.usable import Skipped
 from vla_vision.encoder.checkpoint import load_encoder
 from vla_vision.encoder.clips import FeatureStore
 from vla_vision.encoder.evaluation import evaluate
-from vla_vision.encoder.extraction import ExtractConfig, extract_features
+from vla_vision.encoder.extraction import ExtractConfig, extract_features, stored_features
 from vla_vision.encoder.train_config import PRESETS, TrainEncoderConfig
 from vla_vision.encoder.training import EncoderTraining, fit_encoder, hide, split_clips, train_encoder
 from vla_vision.encoder.windows import WindowBatches, WindowTable, plain_batch
@@ -86,6 +86,18 @@ def test_stored_features_that_were_changed_are_refused(tmp_path: Path):
     path.write_bytes(bytes(data))
     with pytest.raises(CheckpointError, match="manifest"):
         FeatureStore(tmp_path)
+
+
+def test_features_are_found_again_where_they_are_of_the_same(tmp_path: Path):
+    source = blocks(2)
+    config = ExtractConfig(small_features(), SightConfig("labels", look="none"))
+    made = extract_features(source, config, tmp_path, quiet)
+    found = stored_features(source, config, tmp_path)
+    assert found is not None
+    assert found.clips == made.clips
+    assert stored_features(blocks(3), config, tmp_path) is None
+    assert stored_features(source, replace(config, every=2), tmp_path) is None
+    assert stored_features(source, config, tmp_path / "nowhere") is None
 
 
 def test_what_cannot_be_extracted(tmp_path: Path):

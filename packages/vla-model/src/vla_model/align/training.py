@@ -34,7 +34,7 @@ from vla_model.lm.tokenizer import Tokenizer
 from vla_model.statistics import wilson_interval
 from vla_vision.encoder.checkpoint import load_encoder
 from vla_vision.encoder.clips import Clip
-from vla_vision.encoder.extraction import ExtractConfig, extract_features
+from vla_vision.encoder.extraction import ExtractConfig, extract_features, stored_features
 from vla_vision.encoder.windows import WindowTable
 
 FEATURES, PROJECTOR = "features", "projector"
@@ -137,7 +137,9 @@ def align(
     encoder, record = load_encoder(encoder_dir)
     gpt, tokenizer, _ = load_lm(start)
     extract = ExtractConfig(record.encoder.features, record.sight)
-    store = extract_features(source, extract, out / FEATURES, on_progress, workers=workers)
+    store = stored_features(source, extract, encoder_dir / FEATURES)  # where it was trained on these
+    if store is None:
+        store = extract_features(source, extract, out / FEATURES, on_progress, workers=workers)
     learnt, held = _split(source, list(store), config)
     torch.manual_seed(config.both.seed)
     model = SceneModel(encoder, gpt, config.hidden, config.blind)

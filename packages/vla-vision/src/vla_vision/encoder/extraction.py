@@ -20,7 +20,15 @@ from vla_data.protocols import EpisodeSource, OnProgress, Progress, no_progress
 from vla_data.runs import MANIFEST, Manifest
 from vla_data.types import Episode
 from vla_data.usable import Requirements, Skipped, require_usable
-from vla_vision.encoder.clips import Clip, ClipInfo, FeatureStore, finish_store, save_clip, stored_info
+from vla_vision.encoder.clips import (
+    INDEX,
+    Clip,
+    ClipInfo,
+    FeatureStore,
+    finish_store,
+    save_clip,
+    stored_info,
+)
 from vla_vision.encoder.config import FeatureConfig
 from vla_vision.encoder.extractor import FeatureExtractor
 from vla_vision.encoder.features import stack
@@ -107,6 +115,26 @@ def extract_features(
     clips = [info for _, infos in sorted(found.items()) for info in infos]
     _require_clips(source, config, clips)
     return finish_store(directory, config.features, clips)
+
+
+def stored_features(source: EpisodeSource, config: ExtractConfig, directory: Path) -> FeatureStore | None:
+    """What `extract_features` left in a directory, where it is of these episodes and made alike; else None.
+
+    Raises:
+        CheckpointError: a file of it is missing or does not match its manifest.
+    """
+    if not (directory / INDEX).is_file():
+        return None
+    config = with_classes(source, config)
+    store, made = FeatureStore(directory), identity_of(config)
+    episodes = {c.episode: c.id for c in store.clips}
+    same = (
+        store.config == config.features
+        and sorted(episodes) == list(range(len(source)))
+        and all(stored_info(directory / c.file, made) == c for c in store.clips)
+        and all(source[i].id == ident for i, ident in episodes.items())
+    )
+    return store if same else None
 
 
 def with_classes(
