@@ -67,11 +67,11 @@ def main(smoke: bool, out: Path | None = None, names: tuple[str, ...] = tuple(AR
     protocol = replace(
         config.evaluation, tasks=config.tasks, execute=config.policy.execute, trials=trials, videos=False
     )
-    paths = {COMPACT: out / "policy", **{name: out / _slug(name) for name in names}}
+    paths = {COMPACT: out / "policy", **{name: out / slug(name) for name in names}}
     own = tuple(Arm(name, str(path / "checkpoint")) for name, path in paths.items())
     beside = (Arm(EXPERT, "expert"), Arm(RANDOM, "random"))
-    tried = evaluate(own, protocol, out / "policies", on_progress=_tell)
-    others = evaluate(beside, replace(protocol, trials=few), out / "baselines", on_progress=_tell)
+    tried = evaluate(own, protocol, out / "policies", on_progress=tell)
+    others = evaluate(beside, replace(protocol, trials=few), out / "baselines", on_progress=tell)
     table = [*tried.table, *others.table]
     return [
         *(_row(r, paths) for r in table if r.task == "all"),
@@ -80,13 +80,13 @@ def main(smoke: bool, out: Path | None = None, names: tuple[str, ...] = tuple(AR
     ]
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     return name.replace(",", "").replace(" ", "-")
 
 
 def _stages(config: QuickstartConfig, out: Path, names: tuple[str, ...], smoke: bool) -> list[Stage]:
     """The quick start's stages up to its policy, bins for RT-1, and the other policies."""
-    needed = [s for s in stages(config, out, None, _tell) if s.name in ("generate", "codec", "policy")]
+    needed = [s for s in stages(config, out, None, tell) if s.name in ("generate", "codec", "policy")]
     data, codec, bins = out / "data", out / "codec", out / "bins"
     kind = presets("uniform_bins")["default"]()
     needed.append(Stage("bins", bins, kind, (data,), partial(_fit, kind, data, bins)))
@@ -95,20 +95,18 @@ def _stages(config: QuickstartConfig, out: Path, names: tuple[str, ...], smoke: 
         steps = base.fit.steps if smoke else STEPS
         chosen = replace(base, policy=ARMS[name], fit=replace(base.fit, steps=steps))
         spoken = bins if isinstance(chosen.policy, RT1Config) else codec
-        target = out / _slug(name)
-        work = partial(_train, chosen, data, spoken, target)
+        target = out / slug(name)
+        work = partial(train, chosen, data, spoken, target)
         needed.append(Stage("policy", target, chosen, (data, spoken), work))
     return needed
 
 
 def _fit(config: Any, data: Path, out: Path) -> tuple[dict[str, Any], list[Section]]:
-    return fit_and_measure(open_episodes(data), config, out, on_progress=_tell)
+    return fit_and_measure(open_episodes(data), config, out, on_progress=tell)
 
 
-def _train(
-    config: FinetuneConfig, data: Path, codec: Path, out: Path
-) -> tuple[dict[str, Any], list[Section]]:
-    return finetune(open_episodes(data), config, codec, out, _tell)
+def train(config: FinetuneConfig, data: Path, codec: Path, out: Path) -> tuple[dict[str, Any], list[Section]]:
+    return finetune(open_episodes(data), config, codec, out, tell)
 
 
 def _row(result: TaskResult, paths: dict[str, Path]) -> Check:
@@ -160,7 +158,7 @@ def _paired(tried: EvalResult, smoke: bool) -> list[Check]:
     ]
 
 
-def _tell(progress: Progress) -> None:
+def tell(progress: Progress) -> None:
     every = max(1, int((progress.total or 1) // 50))
     if progress.done % every == 0:
         print(f"{progress.stage} {progress.done}/{progress.total}", file=sys.stderr, flush=True)
