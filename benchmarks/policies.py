@@ -49,7 +49,7 @@ ARMS: dict[str, PolicyConfig] = {
     "rt1": RT1Config(),
     "rt1 without TokenLearner": RT1Config(tokens=0),
 }
-STEPS = 2500
+STEPS = 4000
 PLACEMENTS, BASELINE_PLACEMENTS = 50, 20  # a task
 GOAL = -5.0
 LOOKS = 60

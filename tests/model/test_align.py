@@ -10,7 +10,7 @@ import torch
 from vla_data.errors import CheckpointError, DataError
 from vla_model.align.checkpoint import load_scene_model, save_scene_model
 from vla_model.align.network import SceneModel, answered, talk, talk_batch
-from vla_model.align.questions import KINDS, Facts, Question, ask, ask_some, caption, facts_of
+from vla_model.align.questions import TAUGHT, Facts, Question, ask, ask_some, caption, facts_of
 from vla_model.lm.config import GPTConfig
 from vla_model.lm.gpt import GPT, IGNORED
 from vla_model.lm.tokenizer import Tokenizer
@@ -37,6 +37,8 @@ TRUE = {
     "Is the red ball moving?": "yes",
     "Is the blue ball moving?": "no",
     "Which is faster, the red can or the red ball?": "the red ball",
+    "Where is the red ball?": "right -3, ahead 10",
+    "How fast is the red ball?": "3",
 }
 
 
@@ -44,7 +46,7 @@ def all_questions(facts: Facts) -> dict[str, str]:
     found = {}
     for seed in range(600):
         rng = np.random.default_rng(seed)
-        question = ask(facts, rng, KINDS[seed % 4])
+        question = ask(facts, rng, TAUGHT[seed % 5])
         if question is not None:
             assert found.setdefault(question.text, question.answer) == question.answer
     return found

@@ -17,8 +17,11 @@ from jaxtyping import Float32
 from vla_data.objects import VISIBLE, in_camera, object_names
 from vla_data.types import Episode
 
-Kind = Literal["count", "relation", "depth", "speed"]
+Kind = Literal["count", "relation", "depth", "speed", "reading"]
 KINDS: tuple[Kind, ...] = ("count", "relation", "depth", "speed")
+# Numbers are taught beside them: one is easier to learn than what follows from two.
+TAUGHT: tuple[Kind, ...] = (*KINDS, "reading")
+TENTH = 0.1  # metres, m/s: what a number that is read counts
 SEEN = 12  # pixels
 ASIDE, DEEPER, FASTER = 0.06, 0.08, 0.08  # metres, metres, m/s: what makes a difference
 MOVES, STILL = 0.06, 0.01  # m/s: above the one a thing moves, below the other it does not
@@ -79,10 +82,11 @@ def ask(facts: Facts, rng: np.random.Generator, kind: Kind) -> Question | None:
 
 
 def ask_some(facts: Facts, rng: np.random.Generator, count: int) -> list[Question]:
-    """Up to `count` different questions, the kinds in turn."""
+    """Up to `count` different questions, the kinds in turn, every other one a reading."""
     found: dict[str, Question] = {}
     for i in range(2 * count):
-        question = ask(facts, rng, KINDS[i % len(KINDS)])
+        kind = "reading" if i % 2 else KINDS[i // 2 % len(KINDS)]
+        question = ask(facts, rng, kind)
         if question is not None:
             found.setdefault(question.text, question)
         if len(found) == count:
@@ -186,9 +190,27 @@ def _faster(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
     return text, f"the {facts.names[a if first else b]}"
 
 
+def _where(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+    """Right of the camera's axis and ahead of the camera, in tenths of a metre."""
+    if not facts.names:
+        return None
+    row = int(rng.integers(len(facts.names)))
+    x, _, z = (round(float(v) / TENTH) for v in facts.position[row])
+    return f"Where is the {facts.names[row]}?", f"right {x}, ahead {z}"
+
+
+def _how_fast(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+    """In tenths of a metre a second."""
+    if not facts.names:
+        return None
+    row = int(rng.integers(len(facts.names)))
+    return f"How fast is the {facts.names[row]}?", str(round(float(facts.speed[row]) / TENTH))
+
+
 _WAYS: dict[Kind, tuple[Way, ...]] = {
     "count": (_count_all, _count_some),
     "relation": (_aside, _which_aside),
     "depth": (_nearer, _before),
     "speed": (_moves, _faster),
+    "reading": (_where, _how_fast),
 }

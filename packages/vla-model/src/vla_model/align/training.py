@@ -28,7 +28,7 @@ from vla_data.report import Block, Code, Section, Table
 from vla_model.align.checkpoint import SUBDIRECTORY, save_scene_model
 from vla_model.align.config import AlignConfig
 from vla_model.align.network import SceneModel, answered, talk, talk_batch
-from vla_model.align.questions import KINDS, Facts, Question, ask, ask_some, facts_of
+from vla_model.align.questions import TAUGHT, Facts, Question, ask, ask_some, facts_of
 from vla_model.lm.checkpoint import load_lm
 from vla_model.lm.tokenizer import Tokenizer
 from vla_model.statistics import wilson_interval
@@ -145,7 +145,7 @@ def align(
     model = SceneModel(encoder, gpt, config.hidden, config.blind)
     results = _train(model, tokenizer, learnt, config, out, on_progress)
     save_scene_model(out / SUBDIRECTORY, model.eval(), tokenizer, record)
-    asked = {kind: _asked(held, kind, config.judged) for kind in KINDS}
+    asked = {kind: _asked(held, kind, config.judged) for kind in TAUGHT}
     scores = _scores(model, tokenizer, held, asked, _guesses(learnt, config))
     summary: dict[str, Any] = {
         "scenes": len(learnt.facts),
@@ -235,7 +235,7 @@ def _guesses(scenes: Scenes, config: AlignConfig) -> dict[str, str]:
     for i in range(min(20_000, 40 * len(scenes.facts))):
         rng = np.random.default_rng((JUDGE_STREAM + 1, i))
         facts = scenes.facts[int(rng.integers(len(scenes.facts)))]
-        question = ask(facts, rng, KINDS[i % len(KINDS)])
+        question = ask(facts, rng, TAUGHT[i % len(TAUGHT)])
         if question is not None:
             answers[question.text][question.answer] += 1
     return {text: counts.most_common(1)[0][0] for text, counts in answers.items()}
@@ -283,7 +283,7 @@ def _shown(
 
 def _page(summary: Mapping[str, Any], results: Mapping[str, FitResult], shown: Sequence[str]) -> Section:
     rows = []
-    for kind in KINDS:
+    for kind in TAUGHT:
         if kind in summary:
             s = summary[kind]
             low, high = s["interval"]
