@@ -16,7 +16,7 @@ from vla_data.errors import ConfigError
 from vla_data.fit import FitConfig, FitResult, fit
 from vla_data.normalize import Normalizer, NormStats
 from vla_data.protocols import ActionCodec, EpisodeSource, OnProgress, no_progress
-from vla_data.report import Section, Table
+from vla_data.report import Code, Section, Table, Text
 from vla_data.types import CameraInput, Episode, InputSpec
 from vla_model.checkpoint import PolicyRecord, PolicyStats, save_checkpoint
 from vla_model.policies.compact import CompactConfig
@@ -154,7 +154,8 @@ def finetune(
         save(network.cpu(), out / "checkpoint")
     else:
         tries.keep_best(out / "checkpoint")
-    return _describe(network, table, result, config)
+    told = Code(texts.shown(table.texts[0]))
+    return _describe(network, table, result, config, told)
 
 
 class _Batches:
@@ -250,7 +251,7 @@ def _shapes(
 
 
 def _describe(
-    network: nn.Module, table: SampleTable, result: FitResult, config: FinetuneConfig
+    network: nn.Module, table: SampleTable, result: FitResult, config: FinetuneConfig, told: Code
 ) -> tuple[dict[str, Any], list[Section]]:
     parameters = sum(p.numel() for p in network.parameters())
     history = {name: values for name, values in result.history.items() if name != "learning_rate"}
@@ -274,4 +275,5 @@ def _describe(
         if len(values) > 1
     ]
     rows = tuple((k, f"{v:,}" if isinstance(v, int) else str(v)) for k, v in summary.items())
-    return summary, [Section("Policy training", (Table(("", "value"), rows), *curves))]
+    said = (Text("What the policy is told with one of the instructions:"), told)
+    return summary, [Section("Policy training", (Table(("", "value"), rows), *curves, *said))]

@@ -169,6 +169,10 @@ class HfTexts:
             )
         return found
 
+    def shown(self, instruction: str) -> str:
+        """The whole prompt."""
+        return as_text(prompt_pieces(prompt_for(self.spec, instruction, self.parts, self.cameras)))
+
     def encode(self, instructions: Sequence[str]) -> Int64[np.ndarray, "n length"]:
         """Tokens of each prompt."""
         out = np.full((len(instructions), self.length), PADDING, np.int64)

@@ -16,9 +16,9 @@ from vla_data.files import read_json, write_json
 from vla_data.types import Camera, InputSpec
 from vla_model.lm.tokenizer import SPECIAL, Tokenizer
 from vla_model.prompt.episodes import PromptParts, prompt_for, split_instruction
-from vla_model.prompt.render import SERIES, VIDEO, Mark, prompt_pieces
+from vla_model.prompt.render import SERIES, VIDEO, Mark, as_text, prompt_pieces
 from vla_model.prompt.tokens import as_tokens
-from vla_model.words import WordVocabulary
+from vla_model.words import WordVocabulary, split_words
 
 INSTRUCTION_LENGTH = 24  # known words of an instruction that are read; the rest is cut
 PAD_TOKEN = SPECIAL.index("<|pad|>")
@@ -27,13 +27,14 @@ PROMPT = "prompt.json"
 
 @runtime_checkable
 class Texts(Protocol):
-    """How instructions become numbers. `size` counts them, padding among them."""
+    """How instructions become numbers: `size` different ones, padding among them. `shown` is for people."""
 
     @property
     def size(self) -> int: ...
     @property
     def length(self) -> int: ...
     def encode(self, instructions: Sequence[str]) -> Int64[np.ndarray, "n length"]: ...
+    def shown(self, instruction: str) -> str: ...
     def save(self, directory: Path) -> None: ...
 
 
@@ -51,6 +52,11 @@ class WordTexts:
     def encode(self, instructions: Sequence[str]) -> Int64[np.ndarray, "n length"]:
         """Ids of known words; a checklist is not read."""
         return self.vocabulary.encode([split_instruction(i)[0] for i in instructions], self.length)
+
+    def shown(self, instruction: str) -> str:
+        """The known words."""
+        known = set(self.vocabulary.words)
+        return " ".join(w for w in split_words(split_instruction(instruction)[0]) if w in known)
 
     def save(self, directory: Path) -> None:
         """Nothing: the words are in the checkpoint's record."""
@@ -144,6 +150,10 @@ class PromptTexts:
                 "or without parts: --set policy.parts.cameras=false",
             )
         return found
+
+    def shown(self, instruction: str) -> str:
+        """The whole prompt."""
+        return as_text(prompt_pieces(prompt_for(self.spec, instruction, self.parts, self.cameras)))
 
     def encode(self, instructions: Sequence[str]) -> Int64[np.ndarray, "n length"]:
         """Tokens of each prompt, the padding token behind its end."""
