@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from vla_data.config import from_dict, to_dict
 from vla_data.errors import CheckpointError, ConfigError
 from vla_data.fit import DivergedError, FitConfig, fit, load_weights, save_weights
+from vla_data.fit.hardware import peak_flops
 from vla_data.fit.state import pack, unpack
 from vla_data.protocols import Progress, no_progress
 
@@ -383,3 +384,12 @@ def test_an_interrupted_accumulation_goes_on_to_the_same_weights(tmp_path: Path)
     result = fit(again, points(4), config, tmp_path / "again", no_progress)
     assert result.resumed_from == 4
     assert torch.equal(again.plane.weight, whole.plane.weight)
+
+
+def test_the_best_a_device_could_do_is_measured_or_looked_up(monkeypatch: pytest.MonkeyPatch):
+    measured, origin = peak_flops("cpu", threads=1)
+    assert 1e8 < measured < 1e14
+    assert origin == "product of two large matrices"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100 80GB HBM3")
+    assert peak_flops("cuda") == (989e12, "data sheet, H100")

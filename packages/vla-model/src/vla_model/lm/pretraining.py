@@ -14,6 +14,8 @@ from torch import nn
 from vla_data.charts import Line, LineChart
 from vla_data.errors import ConfigError
 from vla_data.fit import FitConfig, FitResult, fit
+from vla_data.fit.hardware import peak_flops
+from vla_data.pool import cpu_count
 from vla_data.protocols import OnProgress, no_progress
 from vla_data.report import Block, Code, Section, Table
 from vla_model.lm.batches import TokenBatches, write_tokens
@@ -182,6 +184,7 @@ def _summary(
 ) -> dict[str, Any]:
     seen = loop.steps * loop.batch_size * model.config.context
     rate = seen / result.seconds if result.seconds else 0.0
+    peak, peak_from = peak_flops(loop.device, loop.threads or cpu_count())
     return {
         "depth": model.config.depth,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -196,6 +199,8 @@ def _summary(
         "bits_per_byte": round(bits_per_byte(model, tokenizer, corpus.held), 4),
         "tokens_per_second": round(rate, 1),
         "flops_per_second": round(rate * model.config.flops_per_token),
+        "mfu": round(rate * model.config.flops_per_token / peak, 4),
+        "mfu_of": peak_from,
         "train_seconds": round(result.seconds, 1),
         "skipped_files": len(corpus.skipped),
     }
@@ -204,7 +209,7 @@ def _summary(
 def _page(
     model: GPT, tokenizer: Tokenizer, summary: Mapping[str, Any], result: FitResult, config: PretrainConfig
 ) -> Section:
-    rows = tuple((k.replace("_", " "), f"{v:,}") for k, v in summary.items())
+    rows = tuple((k.replace("_", " "), v if isinstance(v, str) else f"{v:,}") for k, v in summary.items())
     blocks: list[Block] = [Table(("", "value"), rows)]
     titles = {"loss": "Training loss, nats a token", "bits_per_byte": "Held-out text, bits a byte"}
     for name, title in titles.items():
