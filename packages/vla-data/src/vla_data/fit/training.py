@@ -7,6 +7,7 @@ resume state, so that a state saved at step k holds everything that happened up 
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ class StepBatches:
             yield self.batches(number)
 
 
-class PerStep(pl.Callback):
+class PerStep(pl.Callback, ABC):
     """Calls `after_step` when the optimiser has stepped, with what that step's batches gave, averaged."""
 
     def __init__(self) -> None:
@@ -86,10 +87,10 @@ class PerStep(pl.Callback):
             self._seen, self._count, self._sums = trainer.global_step, 0, {}
             self.after_step(trainer, pl_module, means)
 
+    @abstractmethod
     def after_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Mapping[str, Tensor]
-    ) -> None:
-        raise NotImplementedError
+    ) -> None: ...
 
 
 class MovingAverage(PerStep):
