@@ -1,6 +1,6 @@
 """Image tokens for a policy that is trained end to end: convolutions that listen to what is asked, then
-TokenLearner (Ryoo et al. 2021, arXiv:2106.11297), or every cell a token, as in RT-1 (Brohan et al. 2022,
-arXiv:2212.06817) with and without it.
+TokenLearner (Ryoo et al. 2021, arXiv:2106.11297) in its plainest form, a softmax over places of a linear map
+for each token; or every cell a token, as in RT-1 (Brohan et al. 2022, arXiv:2212.06817) with and without it.
 """
 
 from __future__ import annotations
