@@ -152,7 +152,7 @@ def test_an_aligned_model_comes_back_and_a_flipped_byte_is_refused(tokenizer, tm
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(bytes(data))
-    with pytest.raises(CheckpointError, match="not the one that was written"):
+    with pytest.raises(CheckpointError, match="does not match its manifest"):
         load_scene_model(tmp_path)
     with pytest.raises(CheckpointError, match="no aligned model"):
         load_scene_model(tmp_path / "nowhere")

@@ -31,6 +31,17 @@ def episode_at(source: EpisodeSource, index: int) -> Episode:
     return source[index]
 
 
+def require_step(episode: Episode, step: int) -> None:
+    """Raise ConfigError unless the episode has a step of that number."""
+    if not 0 <= step < len(episode):
+        raise ConfigError(
+            "the episode has no such step",
+            where=f"episode {episode.id}",
+            expected=f"a number from 0 to {len(episode) - 1}",
+            got=str(step),
+        )
+
+
 @dataclass(frozen=True)
 class Requirements:
     """What an episode must have.

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
-from vla_data.errors import ConfigError, DataError
+from vla_data.errors import ConfigError
 from vla_data.types import Episode
+from vla_data.usable import require_step
 from vla_model.align.checkpoint import load_scene_model
 from vla_model.align.network import SceneModel, opening, turn
 from vla_model.lm.tokenizer import Tokenizer
@@ -44,16 +45,9 @@ class Asker:
         """What the encoder says of a camera at a step, having seen all frames up to it.
 
         Raises:
-            DataError: there is no such step.
-            ConfigError: there is no such camera.
+            ConfigError: there is no such step or camera.
         """
-        if not 0 <= step < len(episode):
-            raise DataError(
-                "the episode has no such step",
-                where=f"episode {episode.id}",
-                expected=f"0 … {len(episode) - 1}",
-                got=str(step),
-            )
+        require_step(episode, step)
         extractor = FeatureExtractor(self.model.encoder.config.features)
         stream = TokenStream(self.model.encoder)
         frames = self.sight.look(self.sight.source(episode, camera))

@@ -4,20 +4,26 @@ scene/
   model/      as `vla_model.lm.checkpoint` writes it
   encoder/    as `vla_vision.encoder.checkpoint` writes it
   projector.safetensors, scene.json
+  manifest.json   sha256 of every file above
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-from vla_data.errors import CheckpointError
-from vla_data.files import atomic_directory, read_json, sha256_file, write_json
+from vla_data.config import from_dict, to_dict
+from vla_data.errors import CheckpointError, ConfigError
+from vla_data.files import atomic_directory, read_json, write_json
 from vla_data.fit import load_weights, save_weights
+from vla_data.runs import make_manifest, verify
 from vla_model.align.network import SceneModel
 from vla_model.lm.checkpoint import load_lm, save_lm
 from vla_model.lm.tokenizer import Tokenizer
 from vla_vision.encoder.checkpoint import EncoderRecord, load_encoder, save_encoder
 
+Record = TypeVar("Record")
 SUBDIRECTORY, RECORD, PROJECTOR = "scene", "scene.json", "projector.safetensors"
 
 
@@ -25,13 +31,12 @@ def save_scene_model(
     directory: Path, model: SceneModel, tokenizer: Tokenizer, encoder: EncoderRecord
 ) -> None:
     """Write the model; the directory appears when it is whole."""
+    hidden = int(model.project[0].out_features)  # type: ignore[arg-type]
     with atomic_directory(directory) as part:
         save_lm(part / "model", model.gpt, tokenizer, "align")
         save_encoder(part / "encoder", model.encoder, encoder)
         save_weights(model.project, part / PROJECTOR)
-        hidden = model.project[0].out_features
-        digest = sha256_file(part / PROJECTOR)
-        write_json(part / RECORD, {"format": 1, "hidden": hidden, "blind": model.blind, "projector": digest})
+        finish(part, RECORD, _Record(hidden, model.blind))
 
 
 def load_scene_model(directory: Path) -> tuple[SceneModel, Tokenizer, EncoderRecord]:
@@ -40,30 +45,51 @@ def load_scene_model(directory: Path) -> tuple[SceneModel, Tokenizer, EncoderRec
     Raises:
         CheckpointError: there is none, or it is damaged.
     """
-    inner = directory / SUBDIRECTORY
-    directory = inner if (inner / RECORD).is_file() else directory
-    if not (directory / RECORD).is_file():
+    directory, record = opened(directory, SUBDIRECTORY, RECORD, _Record, "--data URI --encoder DIR")
+    gpt, tokenizer, _ = load_lm(directory / "model")
+    encoder, seen = load_encoder(directory / "encoder")
+    model = SceneModel(encoder, gpt, record.hidden, record.blind)
+    load_weights(model.project, directory / PROJECTOR)
+    return model.eval(), tokenizer, seen
+
+
+@dataclass(frozen=True)
+class _Record:
+    hidden: int
+    blind: bool
+
+
+def finish(directory: Path, name: str, record: Any) -> None:
+    """Write the record of an aligned model, and the manifest over all its files."""
+    write_json(directory / name, to_dict(record))
+    make_manifest(directory, "align", record).save(directory)
+
+
+def opened(
+    directory: Path, subdirectory: str, name: str, kind: type[Record], options: str
+) -> tuple[Path, Record]:
+    """The directory of an aligned model (of a run its `subdirectory`) and its record, once all files match.
+
+    Args:
+        name: of the record's file; `kind`: what it is.
+        options: of `vla model align`, to make one.
+
+    Raises:
+        CheckpointError: there is none, it is damaged, or of another layout.
+    """
+    inner = directory / subdirectory
+    directory = inner if (inner / name).is_file() else directory
+    if not (directory / name).is_file():
         raise CheckpointError(
             "there is no aligned model",
             where=str(directory),
-            expected=RECORD,
-            next_step="train one: vla model align --data URI --encoder DIR --start DIR --out DIR",
+            expected=name,
+            next_step=f"train one: vla model align {options} --start DIR --out DIR",
         )
+    verify(directory)
     try:
-        record = read_json(directory / RECORD)
-        hidden, blind, digest = int(record["hidden"]), bool(record["blind"]), record["projector"]
-    except (KeyError, TypeError, ValueError) as error:
+        return directory, from_dict(kind, read_json(directory / name), where=name)
+    except ConfigError as error:
         raise CheckpointError(
-            "an aligned model cannot be read", where=str(directory / RECORD), got=repr(error)
+            "an aligned model of another layout", where=str(directory / name), got=str(error)
         ) from error
-    if sha256_file(directory / PROJECTOR) != digest:
-        raise CheckpointError(
-            "a file of an aligned model is not the one that was written",
-            where=str(directory / PROJECTOR),
-            expected=f"sha256 {digest}",
-        )
-    gpt, tokenizer, _ = load_lm(directory / "model")
-    encoder, seen = load_encoder(directory / "encoder")
-    model = SceneModel(encoder, gpt, hidden, blind)
-    load_weights(model.project, directory / PROJECTOR)
-    return model.eval(), tokenizer, seen

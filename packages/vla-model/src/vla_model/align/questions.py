@@ -130,6 +130,12 @@ def _pair(values: Sequence[float], margin: float, rng: np.random.Generator) -> t
     return int(one[pick]), int(other[pick])
 
 
+def _either(facts: Facts, word: str, one: int, other: int, first: bool) -> tuple[str, str]:
+    """Which of two it is."""
+    text = f"Which is {word}, the {facts.names[one]} or the {facts.names[other]}?"
+    return text, f"the {facts.names[one if first else other]}"
+
+
 def _aside(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
     found = _pair(facts.position[:, 0].tolist(), ASIDE, rng)
     if found is None:
@@ -147,8 +153,7 @@ def _which_aside(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | No
     a, b = found
     side = str(rng.choice(["left", "right"]))
     first = (facts.position[a, 0] < facts.position[b, 0]) == (side == "left")
-    text = f"Which is further {side}, the {facts.names[a]} or the {facts.names[b]}?"
-    return text, f"the {facts.names[a if first else b]}"
+    return _either(facts, f"further {side}", a, b, bool(first))
 
 
 def _nearer(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
@@ -158,9 +163,7 @@ def _nearer(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
     a, b = found
     nearer = bool(rng.random() < 0.5)
     first = (facts.position[a, 2] < facts.position[b, 2]) == nearer
-    word = "nearer" if nearer else "farther"
-    text = f"Which is {word}, the {facts.names[a]} or the {facts.names[b]}?"
-    return text, f"the {facts.names[a if first else b]}"
+    return _either(facts, "nearer" if nearer else "farther", a, b, bool(first))
 
 
 def _before(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
@@ -185,9 +188,7 @@ def _faster(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
     if found is None:
         return None
     a, b = found
-    first = facts.speed[a] > facts.speed[b]
-    text = f"Which is faster, the {facts.names[a]} or the {facts.names[b]}?"
-    return text, f"the {facts.names[a if first else b]}"
+    return _either(facts, "faster", a, b, bool(facts.speed[a] > facts.speed[b]))
 
 
 def _where(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:

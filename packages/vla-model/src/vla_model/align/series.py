@@ -20,12 +20,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vla_data.charts import Line, LineChart
-from vla_data.config import from_dict, to_dict
-from vla_data.errors import CheckpointError, ConfigError, DataError
-from vla_data.files import atomic_directory, read_json, sha256_file, write_json
+from vla_data.errors import ConfigError
+from vla_data.files import atomic_directory
 from vla_data.fit import FitConfig, FitResult, fit, load_weights, save_weights
 from vla_data.protocols import OnProgress, no_progress
 from vla_data.report import Block, Code, Section, Table
+from vla_model.align.checkpoint import finish, opened
 from vla_model.lm.checkpoint import load_lm, save_lm
 from vla_model.lm.gpt import GPT, rms_norm
 from vla_model.lm.tokenizer import Tokenizer
@@ -179,8 +179,7 @@ def save_series_model(directory: Path, model: SeriesModel, tokenizer: Tokenizer)
     with atomic_directory(directory) as part:
         save_lm(part / "model", model.gpt, tokenizer, "align series")
         save_weights(model.encoder, part / WEIGHTS)
-        digest = sha256_file(part / WEIGHTS)
-        write_json(part / RECORD, {"format": 1, "encoder": to_dict(model.encoder.config), "sha256": digest})
+        finish(part, RECORD, model.encoder.config)
 
 
 def load_series_model(directory: Path) -> tuple[SeriesModel, Tokenizer]:
@@ -189,26 +188,7 @@ def load_series_model(directory: Path) -> tuple[SeriesModel, Tokenizer]:
     Raises:
         CheckpointError: there is none, or it is damaged.
     """
-    inner = directory / SUBDIRECTORY
-    directory = inner if (inner / RECORD).is_file() else directory
-    try:
-        record = read_json(directory / RECORD)
-        config = from_dict(SeriesEncoderConfig, record["encoder"], where=RECORD)
-        digest = record["sha256"]
-    except (DataError, KeyError, TypeError, ValueError, ConfigError) as error:
-        raise CheckpointError(
-            "there is no aligned series encoder",
-            where=str(directory),
-            expected=RECORD,
-            got=str(error) or type(error).__name__,
-            next_step="train one: vla model align --series --start DIR --out DIR",
-        ) from error
-    if sha256_file(directory / WEIGHTS) != digest:
-        raise CheckpointError(
-            "a file of an aligned series encoder is not the one that was written",
-            where=str(directory / WEIGHTS),
-            expected=f"sha256 {digest}",
-        )
+    directory, config = opened(directory, SUBDIRECTORY, RECORD, SeriesEncoderConfig, "--series")
     gpt, tokenizer, _ = load_lm(directory / "model")
     model = SeriesModel(gpt, config)
     load_weights(model.encoder, directory / WEIGHTS)

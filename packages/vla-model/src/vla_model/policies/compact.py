@@ -16,6 +16,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from vla_model.policies.heads import CodesHead, ContinuousHead, FlowHead
+from vla_model.policies.instruction import dropped, said
 from vla_model.policies.shapes import Batch, PolicyShapes
 from vla_model.words import PAD
 from vla_vision.image_encoder import ImageEncoder, ImageEncoderConfig
@@ -77,8 +78,7 @@ class CompactNetwork(nn.Module):
         """What the heads read; `text` takes the place of the batch's own."""
         words, state = batch["text"] if text is None else text, batch["state"]
         images = batch["images"][:, -1]
-        mask_BL1 = (words != PAD).unsqueeze(-1).to(state.dtype)
-        said_BW = (self.words(words) * mask_BL1).sum(1) / mask_BL1.sum(1).clamp(min=1)
+        said_BW = said(self.words, words)
         seen = [encoder(images[:, i], said_BW) for i, encoder in enumerate(self.encoders)]
         return self.trunk(torch.cat([*seen, state, said_BW], dim=1))
 
@@ -91,7 +91,5 @@ class CompactNetwork(nn.Module):
 
     def training_loss(self, batch: Batch) -> dict[str, Tensor]:
         """Loss of a batch with its `target`."""
-        words = batch["text"]
-        if self.config.word_dropout:
-            words = words * (torch.rand(words.shape, device=words.device) >= self.config.word_dropout)
+        words = dropped(batch["text"], self.config.word_dropout)
         return self.head.loss(self.features(batch, words), batch["target"])

@@ -28,9 +28,9 @@ from vla_data.files import sha256_file
 from vla_data.types import Camera, InputSpec
 from vla_model.policies.heads import ContinuousHead, FlowHead
 from vla_model.policies.shapes import Batch, PolicyShapes
-from vla_model.policies.texts import Told
+from vla_model.policies.texts import Told, first_pieces, padded, within
 from vla_model.prompt.episodes import PromptParts, prompt_for
-from vla_model.prompt.render import SERIES, VIDEO, Mark, as_text, prompt_pieces
+from vla_model.prompt.render import as_text, prompt_pieces
 from vla_vision.image_encoder import ImageEncoderConfig
 from vla_vision.image_tokens import ImageTokens, wave_count, waves
 
@@ -156,18 +156,10 @@ class HfTexts:
         Raises:
             ConfigError: it is longer than `length`.
         """
-        pieces = prompt_pieces(prompt_for(self.spec, instruction, self.parts, self.cameras))
-        text = as_text([p for p in pieces if not (isinstance(p, Mark) and p in (SERIES, VIDEO))][:-2])
+        prompt = prompt_for(self.spec, instruction, self.parts, self.cameras)
+        text = as_text(first_pieces(prompt))
         found = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        if len(found) > self.length:
-            raise ConfigError(
-                "a prompt is longer than the policy reads",
-                where=f"instruction {instruction!r}",
-                expected=f"at most {self.length} tokens",
-                got=str(len(found)),
-                next_step="shorten the instruction, or train with --set policy.text_tokens=N",
-            )
-        return found
+        return within(found, self.length, instruction)
 
     def shown(self, instruction: str) -> str:
         """The whole prompt."""
@@ -175,11 +167,7 @@ class HfTexts:
 
     def encode(self, instructions: Sequence[str]) -> Int64[np.ndarray, "n length"]:
         """Tokens of each prompt."""
-        out = np.full((len(instructions), self.length), PADDING, np.int64)
-        for row, said in enumerate(instructions):
-            tokens = self.tokens(said)
-            out[row, : len(tokens)] = tokens
-        return out
+        return padded([self.tokens(said) for said in instructions], self.length, PADDING)
 
     def save(self, directory: Path) -> None:
         """The tokenizer, and what is told beside the instruction."""

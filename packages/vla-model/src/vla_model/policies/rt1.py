@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vla_model.policies.heads import ParallelCodesHead
+from vla_model.policies.instruction import dropped, said
 from vla_model.policies.shapes import Batch, PolicyShapes
 from vla_model.words import PAD
 from vla_vision.image_encoder import ImageEncoderConfig
@@ -96,13 +97,11 @@ class RT1Network(nn.Module):
 
     def features(self, batch: Batch, text: Tensor | None = None) -> Float[Tensor, "b q w"]:
         """What the queries found."""
-        words = batch["text"] if text is None else text
-        mask_BL1 = (words != PAD).unsqueeze(-1).to(batch["state"].dtype)
-        said_BW = (self.words(words) * mask_BL1).sum(1) / mask_BL1.sum(1).clamp(min=1)
+        said_BW = said(self.words, batch["text"] if text is None else text)
         images = batch["images"]
         size, history = images.shape[:2]
-        said = said_BW.repeat_interleave(history, dim=0)
-        seen = [eye(images[:, :, i].flatten(0, 1), said) for i, eye in enumerate(self.eyes)]
+        told = said_BW.repeat_interleave(history, dim=0)
+        seen = [eye(images[:, :, i].flatten(0, 1), told) for i, eye in enumerate(self.eyes)]
         video = (torch.cat(seen, dim=1) + self.place).unflatten(0, (size, history)) + self.moment
         state = self.state(batch["state"])[:, None]
         x_BTW = torch.cat([video.flatten(1, 2), state, self.queries.expand(size, -1, -1)], dim=1)
@@ -116,7 +115,5 @@ class RT1Network(nn.Module):
 
     def training_loss(self, batch: Batch) -> dict[str, Tensor]:
         """Loss of a batch with its `target`."""
-        words = batch["text"]
-        if self.config.word_dropout:
-            words = words * (torch.rand(words.shape, device=words.device) >= self.config.word_dropout)
+        words = dropped(batch["text"], self.config.word_dropout)
         return self.head.loss(self.features(batch, words), batch["target"])

@@ -16,8 +16,9 @@ from vla_data.files import read_json, write_json
 from vla_data.types import Camera, InputSpec
 from vla_model.lm.tokenizer import SPECIAL, Tokenizer
 from vla_model.prompt.episodes import PromptParts, prompt_for, split_instruction
-from vla_model.prompt.render import SERIES, VIDEO, Mark, as_text, prompt_pieces
+from vla_model.prompt.render import SERIES, VIDEO, Mark, Piece, as_text, prompt_pieces
 from vla_model.prompt.tokens import as_tokens
+from vla_model.prompt.types import Prompt
 from vla_model.words import WordVocabulary, split_words
 
 INSTRUCTION_LENGTH = 24  # known words of an instruction that are read; the rest is cut
@@ -60,6 +61,38 @@ class WordTexts:
 
     def save(self, directory: Path) -> None:
         """Nothing: the words are in the checkpoint's record."""
+
+
+def first_pieces(prompt: Prompt) -> list[Piece]:
+    """A prompt up to its first picture or series; its end and the answer's role come after those."""
+    marks = (SERIES, VIDEO)
+    return [p for p in prompt_pieces(prompt) if not (isinstance(p, Mark) and p in marks)][:-2]
+
+
+def within(tokens: list[int], length: int, instruction: str) -> list[int]:
+    """The tokens of a prompt, as they are.
+
+    Raises:
+        ConfigError: there are more than `length`.
+    """
+    if len(tokens) > length:
+        raise ConfigError(
+            "a prompt is longer than the policy reads",
+            where=f"instruction {instruction!r}",
+            expected=f"at most {length} tokens",
+            got=str(len(tokens)),
+            next_step="shorten the instruction, or train with --set policy.text_tokens=N, "
+            "or without parts: --set policy.parts.cameras=false",
+        )
+    return tokens
+
+
+def padded(rows: Sequence[Sequence[int]], length: int, fill: int) -> Int64[np.ndarray, "n length"]:
+    """Rows of tokens, `fill` behind their ends."""
+    out = np.full((len(rows), length), fill, np.int64)
+    for row, tokens in zip(out, rows, strict=True):
+        row[: len(tokens)] = tokens
+    return out
 
 
 @dataclass(frozen=True)
@@ -136,20 +169,7 @@ class PromptTexts:
             ConfigError: it is longer than `length`.
         """
         prompt = prompt_for(self.spec, instruction, self.parts, self.cameras)
-        pieces = [p for p in prompt_pieces(prompt) if p not in (SERIES, VIDEO) or not isinstance(p, Mark)]
-        found = as_tokens(
-            pieces[:-2], self.tokenizer
-        )  # the end and the answer's role come after the pictures
-        if len(found) > self.length:
-            raise ConfigError(
-                "a prompt is longer than the policy reads",
-                where=f"instruction {instruction!r}",
-                expected=f"at most {self.length} tokens",
-                got=str(len(found)),
-                next_step="shorten the instruction, or train with --set policy.text_tokens=N, "
-                "or without parts: --set policy.parts.cameras=false",
-            )
-        return found
+        return within(as_tokens(first_pieces(prompt), self.tokenizer), self.length, instruction)
 
     def shown(self, instruction: str) -> str:
         """The whole prompt."""
@@ -157,11 +177,7 @@ class PromptTexts:
 
     def encode(self, instructions: Sequence[str]) -> Int64[np.ndarray, "n length"]:
         """Tokens of each prompt, the padding token behind its end."""
-        out = np.full((len(instructions), self.length), PAD_TOKEN, np.int64)
-        for row, said in enumerate(instructions):
-            tokens = self.tokens(said)
-            out[row, : len(tokens)] = tokens
-        return out
+        return padded([self.tokens(said) for said in instructions], self.length, PAD_TOKEN)
 
     def save(self, directory: Path) -> None:
         """Tokenizer, and what is told beside the instruction."""

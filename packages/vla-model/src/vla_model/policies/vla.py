@@ -61,10 +61,6 @@ class VlaConfig:
     text_tokens: int = 192
     vocab_size: int = 768
 
-    @property
-    def history(self) -> int:
-        return 1
-
 
 class VlaNetwork(nn.Module):
     """Prompt, series and pictures → codes or actions (`vla_model.policies.shapes.Batch`)."""

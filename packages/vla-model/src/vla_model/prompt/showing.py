@@ -15,7 +15,7 @@ from vla_data.images import encode
 from vla_data.protocols import EpisodeSource
 from vla_data.report import Block, Code, Gallery, Media, Section, Table
 from vla_data.types import Episode
-from vla_data.usable import episode_at
+from vla_data.usable import episode_at, require_step
 from vla_model.lm.tokenizer import Tokenizer
 from vla_model.prompt.episodes import PromptParts, prompt_at
 from vla_model.prompt.render import as_text, prompt_pieces
@@ -86,17 +86,10 @@ def show(
         budget: tokens it is to fit, with that tokenizer.
 
     Raises:
-        DataError: there is no such step.
-        ConfigError: there is no such episode; a budget is given without a tokenizer, or is too small.
+        ConfigError: there is no such episode or step; a budget is given without a tokenizer, or is too small.
     """
     chosen = episode_at(source, episode)
-    if not 0 <= step < len(chosen):
-        raise DataError(
-            "the episode has no such step",
-            where=f"episode {chosen.id}",
-            expected=f"0 … {len(chosen) - 1}",
-            got=str(step),
-        )
+    require_step(chosen, step)
     prompt, tokens, left_out = _told(prompt_at(chosen, step, parts, horizon), tokenizer, budget)
     return Shown(prompt, tokens, left_out, *_beside(chosen, step, prompt))
 
