@@ -10,10 +10,7 @@ Notable features:
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,10 +20,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from vla_data.errors import CheckpointError, ConfigError, MissingDependencyError
-from vla_data.files import sha256_file
+from vla_data.errors import ConfigError
 from vla_data.types import Camera, InputSpec
 from vla_model.policies.heads import ContinuousHead, FlowHead
+from vla_model.policies.hf_backbone import digest, load_backbone, load_tokenizer, located
 from vla_model.policies.shapes import Batch, PolicyShapes
 from vla_model.policies.texts import Told, first_pieces, padded, within
 from vla_model.prompt.episodes import PromptParts, prompt_for
@@ -81,7 +78,8 @@ class HfNetwork(nn.Module):
     def __init__(self, config: HfConfig, shapes: PolicyShapes) -> None:
         super().__init__()
         self.config, self.shapes = config, shapes
-        self.backbone = _backbone(config)
+        place = located(config.backbone, config.download)
+        self.backbone = load_backbone(place, config.sha256, config.lora_rank)
         table = self.backbone.get_input_embeddings().weight.detach()
         width = int(table.shape[1])
         self.scale = float(table.float().square().mean().sqrt())  # of what the backbone is used to
@@ -178,16 +176,13 @@ class HfTexts:
     def load(cls, directory: Path, spec: InputSpec) -> HfTexts:
         """As `save` wrote it."""
         told = Told.load(directory)
-        tokenizer = _transformers().AutoTokenizer.from_pretrained(directory / TOKENIZER)
+        tokenizer = load_tokenizer(directory / TOKENIZER)
         return cls(tokenizer, spec, told.parts, told.length, told.cameras)
 
 
 def texts_of(config: HfConfig, spec: InputSpec, cameras: tuple[Camera, ...]) -> HfTexts:
     """Texts by the tokenizer that lies beside the backbone."""
-    with _offline(config):
-        tokenizer = _transformers().AutoTokenizer.from_pretrained(
-            config.backbone, local_files_only=not config.download
-        )
+    tokenizer = load_tokenizer(located(config.backbone, config.download))
     return HfTexts(tokenizer, spec, config.parts, config.text_tokens, cameras)
 
 
@@ -198,82 +193,7 @@ def with_digest(config: HfConfig) -> HfConfig:
         ConfigError: no backbone is named.
         CheckpointError: there are no safetensors weights.
     """
-    return replace(config, sha256=_digest(_located(config)))
-
-
-def _backbone(config: HfConfig) -> Any:
-    place = _located(config)
-    if config.sha256 and _digest(place) != config.sha256:
-        raise CheckpointError(
-            "the backbone is not the one the policy was trained on",
-            where=str(place),
-            expected=f"weights of sha256 {config.sha256}",
-            got=_digest(place),
-            next_step="put the same backbone there, or train again",
-        )
-    with _offline(config):
-        model = _transformers().AutoModel.from_pretrained(
-            place, use_safetensors=True, dtype=torch.float32, local_files_only=True
-        )
-    if hasattr(model, "language_model"):
-        model = model.language_model
-    elif hasattr(model, "text_model"):
-        model = model.text_model
-    if not config.lora_rank:
-        return model
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError as error:
-        raise MissingDependencyError(
-            "LoRA needs peft", where="lora_rank", next_step='pip install "vla-model[hf]"'
-        ) from error
-    rank = config.lora_rank
-    return get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear"))
-
-
-def _located(config: HfConfig) -> Path:
-    """The directory of the backbone, fetched into the hub's cache only where that is asked for."""
-    if not config.backbone:
-        raise ConfigError(
-            "no backbone is named",
-            where="policy.backbone",
-            expected="a directory with config.json and safetensors, or a name on the hub",
-            next_step="--set policy.backbone=DIR",
-        )
-    path = Path(config.backbone)
-    if path.is_dir():
-        return path
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    patterns = ["*.json", "*.safetensors", "*.model", "*.txt"]
-    try:
-        found = snapshot_download(
-            config.backbone, allow_patterns=patterns, local_files_only=not config.download
-        )
-    except (LocalEntryNotFoundError, HfHubHTTPError, ValueError, OSError) as error:
-        raise CheckpointError(
-            "there is no such backbone",
-            where=config.backbone,
-            expected="a directory, or a model in the local hub cache",
-            got=str(error).splitlines()[0],
-            next_step="name a directory, or let it be fetched: --set policy.download=true",
-        ) from error
-    return Path(found)
-
-
-def _digest(place: Path) -> str:
-    files = sorted(place.glob("*.safetensors"))
-    if not files:
-        others = ", ".join(sorted(p.name for p in place.glob("*.bin"))) or "none"
-        raise CheckpointError(
-            "a backbone has no safetensors weights",
-            where=str(place),
-            expected="*.safetensors (pickles are not opened: opening one runs the code in it)",
-            got=others,
-            next_step="convert it: load it in transformers where you trust it, save_pretrained(DIR)",
-        )
-    return hashlib.sha256("".join(sha256_file(f) for f in files).encode()).hexdigest()
+    return replace(config, sha256=digest(located(config.backbone, config.download)))
 
 
 def _leave_frozen(module: nn.Module, state: dict[str, Any], prefix: str, local: Any) -> None:
@@ -293,30 +213,3 @@ def _allow_frozen(module: nn.Module, keys: Any) -> None:
         for k in keys.missing_keys
         if k.removeprefix(wrapped) in trained or not k.removeprefix(wrapped).startswith(BACKBONE)
     ]
-
-
-def _transformers() -> Any:
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingDependencyError(
-            "a Hugging Face backbone needs transformers",
-            where="policy.backbone",
-            next_step='pip install "vla-model[hf]"',
-        ) from error
-    return transformers
-
-
-@contextmanager
-def _offline(config: HfConfig) -> Any:
-    """transformers asks the hub about files it has unless it is told not to."""
-    before = os.environ.get("HF_HUB_OFFLINE")
-    if not config.download:
-        os.environ["HF_HUB_OFFLINE"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop("HF_HUB_OFFLINE", None)
-        else:
-            os.environ["HF_HUB_OFFLINE"] = before

@@ -57,7 +57,7 @@ def answer_of(tokens: Sequence[int], tokenizer: Tokenizer) -> Answer:
 
 def fitted(prompt: Prompt, budget: int, length: Callable[[Prompt], int]) -> tuple[Prompt, tuple[str, ...]]:
     """The prompt within a budget, and what was left out, in this order and no more than is needed: the
-    environment, sub-tasks that are done, cameras' intrinsics and poses, joints and links, half of the past
+    environment, sub-tasks that are done, cameras' intrinsics and poses, links, joints, half of the past
     actions and again half, all frames of a video but the latest, the past actions, cameras, the robot.
 
     Task, open sub-tasks, the form of the answer, and the latest pictures stay.
