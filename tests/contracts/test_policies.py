@@ -15,7 +15,7 @@ from vla_data.sim.metaworld import PRIVILEGED, MetaWorldEnv
 from vla_data.types import CameraInput, InputSpec, ObservationWindow, Trial
 from vla_model.checkpoint import PolicyStats
 from vla_model.policies.compact import CompactConfig
-from vla_model.policies.kinds import KINDS, PolicyConfig, history_of, name_of, past_of, speaks_codes
+from vla_model.policies.kinds import PolicyConfig, kind_of
 from vla_model.policies.learned import LearnedPolicy
 from vla_model.policies.rt1 import RT1Config
 from vla_model.policies.shapes import PolicyShapes
@@ -43,14 +43,15 @@ def _untrained(config: PolicyConfig, env: MetaWorldEnv) -> Policy:
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     cameras = (CameraInput("corner4", 64, 64), CameraInput("gripperPOV", 64, 64))
-    spec = InputSpec(env.robot, cameras, 6, history_of(config), past_actions=past_of(config))
-    codec = _codec(env) if speaks_codes(config) else None
+    kind = kind_of(config)
+    history, past = kind.history(config), kind.past(config)
+    spec = InputSpec(env.robot, cameras, 6, history, past_actions=past)
+    codec = _codec(env) if kind.codes(config) else None
     levels, size = (codec.tokens_per_chunk or 0, codec.vocab_size) if codec else (0, 0)
-    kind = KINDS[name_of(config)]
     texts = kind.texts(config, ["pick up the cube"], spec, (), levels * size)
     shapes = PolicyShapes(
         2, 64, 64, spec.state_dim, texts.size, 6, env.robot.action.dim, levels, size,
-        history_of(config), past_of(config), texts.length,
+        history, past, texts.length,
     )  # fmt: skip
     network = kind.network(config, shapes).eval()
     for parameter in network.parameters():  # what begins at zero would hide mistakes

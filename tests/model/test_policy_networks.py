@@ -102,6 +102,17 @@ def test_a_prompt_read_once_for_many_rows_is_read_as_for_each():
         torch.testing.assert_close(alone[0], together[row], rtol=1e-4, atol=1e-5)
 
 
+def test_a_prompt_that_another_begins_with_is_read_to_its_own_end():
+    network = shaken(VlaNetwork(replace(SMALL, head="continuous"), SHAPES))
+    data = {name: values[:2].clone() for name, values in batch().items()}
+    data["text"][1] = data["text"][0]
+    data["text"][1, 7:] = PAD_TOKEN
+    together = network(data)
+    for row in range(2):
+        alone = network({name: values[row : row + 1] for name, values in data.items()})
+        torch.testing.assert_close(alone[0], together[row], rtol=1e-4, atol=1e-5)
+
+
 def test_what_is_kept_of_prompts_answers_as_if_read_anew_and_is_forgotten_in_training():
     network = shaken(VlaNetwork(replace(SMALL, head="codes"), SHAPES))
     data = batch()

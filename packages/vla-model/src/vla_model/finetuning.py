@@ -21,15 +21,7 @@ from vla_data.types import CameraInput, Episode, InputSpec
 from vla_model.checkpoint import PolicyRecord, PolicyStats, save_checkpoint
 from vla_model.policies.compact import CompactConfig
 from vla_model.policies.hf import HfConfig
-from vla_model.policies.kinds import (
-    KINDS,
-    PolicyConfig,
-    history_of,
-    name_of,
-    past_of,
-    reads_checklists,
-    speaks_codes,
-)
+from vla_model.policies.kinds import PolicyConfig, kind_of, name_of
 from vla_model.policies.rt1 import RT1Config
 from vla_model.policies.shapes import PolicyShapes
 from vla_model.policies.texts import Texts, WordTexts
@@ -117,12 +109,12 @@ def finetune(
     Returns:
         A summary of plain values and the sections of the run's page.
     """
-    kind = KINDS[name_of(config.policy)]
+    kind = kind_of(config.policy)
     config = replace(config, policy=kind.prepare(config.policy))
     codec = _open_codec(config, codec_dir, source)
     horizon = codec.action_horizon if codec else config.action_horizon
     input_spec = _input_spec(source, config, horizon)
-    listed = reads_checklists(config.policy)
+    listed = kind.checklists(config.policy)
     table = SampleTable.of(source, input_spec.cameras, horizon, on_progress, checklists=listed)
     stats = PolicyStats(
         NormStats.of([table.state], f"state of {source.name}"),
@@ -191,7 +183,7 @@ class _Batches:
 
 
 def _open_codec(config: FinetuneConfig, codec_dir: Path | None, source: EpisodeSource) -> ActionCodec | None:
-    if not speaks_codes(config.policy):
+    if not kind_of(config.policy).codes(config.policy):
         return None
     if codec_dir is None:
         raise ConfigError(
@@ -220,8 +212,8 @@ def _input_spec(source: EpisodeSource, config: FinetuneConfig, horizon: int) -> 
     if len({s[:2] for s in sizes.values()}) > 1:
         raise ConfigError("cameras of one policy must have one size", where="cameras", got=str(sizes))
     cameras = tuple(CameraInput(n, sizes[n][0], sizes[n][1]) for n in names)
-    policy = config.policy
-    return InputSpec(source.robot, cameras, horizon, history_of(policy), past_actions=past_of(policy))
+    policy, kind = config.policy, kind_of(config.policy)
+    return InputSpec(source.robot, cameras, horizon, kind.history(policy), past_actions=kind.past(policy))
 
 
 def _shapes(
@@ -244,8 +236,8 @@ def _shapes(
         *table.chunks.shape[1:],
         levels=levels,
         codebook_size=codec.vocab_size if codec else 0,
-        history=history_of(policy),
-        past=past_of(policy),
+        history=kind_of(policy).history(policy),
+        past=kind_of(policy).past(policy),
         text_length=texts.length,
     )
 

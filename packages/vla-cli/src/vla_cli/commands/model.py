@@ -19,7 +19,9 @@ model_align.register(app)
 Codec = Annotated[
     Path | None,
     typer.Option(
-        "--codec", metavar="DIR", help="Codec fitted by `vla ts fit-vqvae`; needed by heads that speak codes."
+        "--codec",
+        metavar="DIR",
+        help="Codec of `vla ts fit-vqvae` or `fit`; needed by heads that speak codes.",
     ),
 ]
 Head = Annotated[

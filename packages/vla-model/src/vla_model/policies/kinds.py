@@ -19,6 +19,7 @@ from vla_model.policies.vla import VlaConfig, VlaNetwork
 from vla_model.words import WordVocabulary
 
 PolicyConfig = CompactConfig | RT1Config | VlaConfig | HfConfig
+CODE_HEADS = ("codes", "parallel")
 MakeTexts = Callable[[Any, Sequence[str], InputSpec, tuple[Camera, ...], int], Texts]
 
 
@@ -33,6 +34,9 @@ class Kind:
         load_texts: a checkpoint's directory, its words, what is seen → the same.
         shares_wording: samples of one task in a batch are told the same words (a prompt is then read once).
         prepare: completes a config before training.
+        codes: config → whether answers are codes of an action codec.
+        history: config → moments that are looked at; past: past actions that are given.
+        checklists: config → whether sub-tasks below an instruction are read.
     """
 
     config: type
@@ -41,6 +45,10 @@ class Kind:
     load_texts: Callable[[Path, tuple[str, ...], InputSpec], Texts]
     shares_wording: bool = False
     prepare: Callable[[Any], Any] = lambda config: config
+    codes: Callable[[Any], bool] = lambda config: config.head in CODE_HEADS
+    history: Callable[[Any], int] = lambda config: 1
+    past: Callable[[Any], int] = lambda config: 0
+    checklists: Callable[[Any], bool] = lambda config: False
 
 
 def _words(
@@ -77,9 +85,32 @@ def _load_prompts(directory: Path, words: tuple[str, ...], spec: InputSpec) -> T
 
 KINDS: dict[str, Kind] = {
     "compact": Kind(CompactConfig, CompactNetwork, _words, _load_words),
-    "rt1": Kind(RT1Config, RT1Network, _words, _load_words),
-    "vla": Kind(VlaConfig, VlaNetwork, _prompts, _load_prompts, shares_wording=True),
-    "hf": Kind(HfConfig, HfNetwork, _hf, _load_hf, shares_wording=True, prepare=with_digest),
+    "rt1": Kind(
+        RT1Config,
+        RT1Network,
+        _words,
+        _load_words,
+        codes=lambda config: True,
+        history=lambda config: config.history,
+    ),
+    "vla": Kind(
+        VlaConfig,
+        VlaNetwork,
+        _prompts,
+        _load_prompts,
+        shares_wording=True,
+        past=lambda config: config.parts.past_steps,
+        checklists=lambda config: config.parts.checklist,
+    ),
+    "hf": Kind(
+        HfConfig,
+        HfNetwork,
+        _hf,
+        _load_hf,
+        shares_wording=True,
+        prepare=with_digest,
+        checklists=lambda config: config.parts.checklist,
+    ),
 }
 
 
@@ -97,21 +128,6 @@ def name_of(config: PolicyConfig) -> str:
     return next(name for name, kind in KINDS.items() if isinstance(config, kind.config))
 
 
-def speaks_codes(config: PolicyConfig) -> bool:
-    """Whether answers are codes of an action codec."""
-    return isinstance(config, RT1Config) or config.head in ("codes", "parallel")
-
-
-def history_of(config: PolicyConfig) -> int:
-    """Moments that are looked at."""
-    return config.history if isinstance(config, RT1Config) else 1
-
-
-def past_of(config: PolicyConfig) -> int:
-    """Past actions that are given."""
-    return config.parts.past_steps if isinstance(config, VlaConfig) else 0
-
-
-def reads_checklists(config: PolicyConfig) -> bool:
-    """Whether sub-tasks below an instruction are read."""
-    return isinstance(config, VlaConfig | HfConfig) and config.parts.checklist
+def kind_of(config: PolicyConfig) -> Kind:
+    """The kind that a config is for."""
+    return KINDS[name_of(config)]

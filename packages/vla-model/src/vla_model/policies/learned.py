@@ -17,7 +17,7 @@ from vla_data.normalize import Normalizer
 from vla_data.protocols import ActionCodec
 from vla_data.types import ActionChunk, InputSpec, ObservationWindow, stack_windows
 from vla_model.checkpoint import CODEC, WEIGHTS, PolicyRecord, PolicyStats, read_checkpoint
-from vla_model.policies.kinds import kind_named, speaks_codes
+from vla_model.policies.kinds import kind_named
 from vla_model.policies.shapes import PolicyNetwork, PolicyShapes
 from vla_model.policies.texts import Texts
 
@@ -92,7 +92,7 @@ def load_learned(directory: Path, device: str = "cpu") -> LearnedPolicy:
     network = kind.network(config, shapes)
     load_weights(network, directory / WEIGHTS)
     texts = kind.load_texts(directory, record.vocabulary, record.input_spec)
-    codec = _load_codec(directory, record, shapes) if speaks_codes(config) else None
+    codec = _load_codec(directory, record, shapes) if kind.codes(config) else None
     return LearnedPolicy(network.to(device).eval(), record.input_spec, texts, stats, codec, record.execute)
 
 
