@@ -116,9 +116,8 @@ class VlaNetwork(nn.Module):
         known, text = known[:, :longest], text[:, :longest]
         cache, rows = Cache(), torch.arange(len(text), device=text.device)
         same = int((text == text[0]).all(0).cumprod(0).sum()) if len(text) > 1 else 0
-        same = min(
-            same, int(known.sum(1).min()) - 1
-        )  # of a prompt that another begins with, the last is left
+        # Of a prompt that another begins with, the last token is left: what it came to is read there.
+        same = min(same, int(known.sum(1).min()) - 1)
         if same:
             self.gpt.features(self.gpt.embedded(text[:1, :same]), cache)
             cache = cache.select(torch.zeros_like(rows))
