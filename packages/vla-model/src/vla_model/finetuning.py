@@ -259,13 +259,15 @@ def _describe(
     }
     curves = [
         LineChart(
-            f"Training {name}",
+            f"Training {name.replace('_', ' ')}",
             (Line(name, tuple(float(s) for s, _ in values), tuple(v for _, v in values)),),
             x_label="step",
         )
         for name, values in history.items()
         if len(values) > 1
     ]
-    rows = tuple((k, f"{v:,}" if isinstance(v, int) else str(v)) for k, v in summary.items())
+    rows = tuple(
+        (k.replace("_", " "), f"{v:,}" if isinstance(v, int) else str(v)) for k, v in summary.items()
+    )
     said = (Text("What the policy is told with one of the instructions:"), told)
     return summary, [Section("Policy training", (Table(("", "value"), rows), *curves, *said))]
