@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vla_data.camera_control import CameraControl
 from vla_data.errors import ConfigError, SpecMismatchError
-from vla_data.rollout import BadActionError, Rollout, RolloutConfig, rollout
+from vla_data.rollout import MOST_LOOKS, BadActionError, Rollout, RolloutConfig, rollout
 from vla_data.sim import CameraView, RandomPolicy, SimConfig, make_expert
 from vla_data.sim.metaworld import MetaWorldEnv
 from vla_data.types import (
@@ -284,3 +285,72 @@ def test_a_recorded_demonstration(envs: dict[int, MetaWorldEnv]) -> None:
     assert np.abs(episode.action).max() <= 1
     np.testing.assert_allclose(np.diff(episode.time), 1 / 80)
     assert not np.array_equal(episode.images["hand"][0], episode.images["hand"][len(episode) - 1])
+
+
+class TurningEnv(CountingEnv):
+    """Its eye shows 100 where it looks to the right; looking is noted."""
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self.turned: dict[int, str] = {}
+
+    def reset(self, slots: Sequence[int], trials: Sequence[Trial]) -> None:
+        super().reset(slots, trials)
+        self.turned |= dict.fromkeys(slots, "left")
+
+    def observe(self, slots: Sequence[int], **asked: bool) -> list[Observation]:
+        asked = {"images": True, "privileged": False} | asked
+        found = super().observe(slots, **asked)
+        bright = {s: np.full((4, 4, 3), 100 if self.turned[s] == "right" else 0, np.uint8) for s in slots}
+        return [
+            replace(o, images={"eye": bright[s]}, places={"eye": self.turned[s]})
+            for s, o in zip(slots, found, strict=True)
+        ]
+
+    def control_cameras(self, slots: Sequence[int], controls: Sequence[CameraControl]) -> None:
+        self.turned |= {s: c.camera for s, c in zip(slots, controls, strict=True)}
+
+
+class Looker(Scripted):
+    """Asks for a view by turns: `wants` at each look, None to stay."""
+
+    def __init__(self, wants: Sequence[str | None]) -> None:
+        super().__init__(STEP)
+        self.wants = list(wants)
+        self.asked: list[tuple[str, int]] = []
+
+    def look(self, windows: Sequence[ObservationWindow]) -> list[CameraControl | None]:
+        want = self.wants.pop(0) if self.wants else None
+        self.asked += [(w.latest.places["eye"], int(w.latest.images["eye"].mean())) for w in windows]
+        return [CameraControl("choose", want) if want else None for _ in windows]
+
+
+def test_a_policy_that_looks_around_acts_on_what_it_then_sees() -> None:
+    env, policy = TurningEnv(horizon=4), Looker(["right", None])
+    result = only(rollout(env, policy, [FAR], RolloutConfig(execute=4)))
+    assert policy.asked == [("left", 0), ("right", 100)]
+    assert [int(w.latest.images["eye"].mean()) for w in policy.windows] == [100]
+    assert result.controls == (CameraControl("choose", "right"),)
+    assert result.steps == 4  # looking took none
+
+
+def test_a_policy_that_never_stops_looking_has_to_act() -> None:
+    policy = Looker(["right", "left"] * 50)
+    result = only(rollout(TurningEnv(horizon=8), policy, [FAR], RolloutConfig(execute=4)))
+    assert result.inferences == 2
+    assert len(result.controls) == 2 * MOST_LOOKS
+
+
+def test_what_is_recorded_is_what_was_acted_on() -> None:
+    options = RolloutConfig(execute=4, record=True)
+    result = only(rollout(TurningEnv(horizon=4), Looker(["right"]), [FAR], options))
+    assert result.episode is not None
+    assert [int(result.episode.images["eye"][t].mean()) for t in range(4)] == [100] * 4
+
+
+@pytest.mark.parametrize("kept", [{"depth": True}, {"segmentation": True}])
+def test_a_policy_that_looks_around_needs_cameras_that_move(kept: dict) -> None:
+    with pytest.raises(ConfigError, match="control_cameras"):
+        only(rollout(CountingEnv(), Looker([]), [FAR]))
+    with pytest.raises(ConfigError, match="depth, masks or labels"):
+        only(rollout(TurningEnv(), Looker([]), [FAR], RolloutConfig(record=True, **kept)))

@@ -240,3 +240,22 @@ def test_checklists_are_told_to_those_that_read_them_and_to_no_other(toy_source)
     assert len(reads.tokens("go left\n- [ ] look")) > len(reads.tokens("go left"))
     deaf = PromptTexts.train(table.texts, spec, replace(parts, checklist=False), 256, 300, 0)
     assert deaf.tokens("go left\n- [ ] look") == deaf.tokens("go left")
+
+
+@pytest.mark.parametrize("head", ["codes", "parallel", "continuous", "flow"])
+def test_actions_are_not_learned_from_views_that_do_not_show_the_target(head):
+    network = shaken(VlaNetwork(replace(SMALL, head=head, looks=("a", "b")), replace(SHAPES, places=2)))
+    data = {n: v.float() if n == "past" else v for n, v in batch().items()}
+    data |= {"view": torch.tensor([0, 1] * 3), "look": torch.tensor([0, 0, 1, 1, 0, 1])}
+    data["acts"] = torch.tensor([True, False, True, False, True, False])
+    codes = head in ("codes", "parallel")
+    data["target"] = torch.randint(0, 16, (6, 3)) if codes else torch.rand(6, 8, 4) * 2 - 1
+    torch.manual_seed(0)
+    told = network.training_loss(data)
+    data["target"][~data["acts"]] = 0
+    torch.manual_seed(0)
+    assert torch.equal(told["loss"], network.training_loss(data)["loss"])
+    told["loss"].backward()
+    assert all(p.grad is not None for p in (network.look.weight, network.view.weight))
+    none = data | {"acts": torch.zeros(6, dtype=torch.bool)}
+    assert torch.isfinite(network.training_loss(none)["loss"])

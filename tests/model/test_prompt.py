@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vla_data.camera_control import CameraControl
 from vla_data.errors import ConfigError, DataError
 from vla_data.types import ActionDim, ActionSpec, Camera, Joint, RobotSpec, StateDim, SubStep
 from vla_model.lm.tokenizer import Tokenizer
@@ -15,7 +16,7 @@ from vla_model.prompt.episodes import PromptParts, prompt_at, split_instruction,
 from vla_model.prompt.parse import parse_answer, parse_prompt
 from vla_model.prompt.render import answer_pieces, as_text, prompt_pieces
 from vla_model.prompt.tokens import answer_of, as_tokens, fitted, text_length
-from vla_model.prompt.types import Answer, AnswerFormat, CameraControl, Prompt, SubTask, Video
+from vla_model.prompt.types import Answer, AnswerFormat, Prompt, SubTask, Video
 from vla_model.prompt.urdf import read_urdf
 
 words = st.text(max_size=12)

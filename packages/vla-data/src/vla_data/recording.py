@@ -48,6 +48,12 @@ class Recorder:
             for name, metres in observation.depth.items():
                 self._depth.setdefault(name, []).append(metres)
 
+    def see_again(self, observation: Observation) -> None:
+        """Replace what was seen last by the same instant through moved cameras: pictures and poses."""
+        self._seen[-1] = observation
+        for name, pose in observation.poses.items():
+            self._series[f"pose/{name}"][-1] = pose
+
     def label(self, truth: ObjectTruth, names: tuple[ObjectName, ...]) -> None:
         """Add the truth about the objects in what was seen last."""
         self._truths.append(truth)

@@ -3,6 +3,7 @@
 Notable features:
 - slots refill as episodes end; what a trial comes to does not depend on `num_envs` or on its neighbours
 - nothing is drawn that nobody looks at: a policy looks once in `execute` steps
+- a policy that looks elsewhere (`LookingPolicy`) is shown the same instant again, a few times at most
 - simulator state reaches only policies that say they are privileged
 - a policy that tells its phases (`PhasedPolicy`) has them recorded, as a series and as sub-steps
 - what robot and policy mean by an action is compared before the first step; every chunk is checked
@@ -17,16 +18,24 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from vla_data.camera_control import CameraControl, LookingPolicy, RovingEnv
 from vla_data.errors import ConfigError
 from vla_data.objects import LabelledEnv
 from vla_data.phases import Phase, PhasedPolicy
 from vla_data.protocols import Policy, SimEnv
 from vla_data.recording import Recorder
-from vla_data.rollout_checks import BadActionError, checked_chunks, require_labels, require_match
+from vla_data.rollout_checks import (
+    BadActionError,
+    checked_chunks,
+    require_labels,
+    require_match,
+    require_roving,
+)
 from vla_data.types import Episode, InputSpec, Observation, ObservationWindow, StepResult, Trial
 
 NOISE_STREAM = 1
 POLICY_STREAM = 2
+MOST_LOOKS = 3  # before the policy has to act
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,7 @@ class Rollout:
         episode: what was seen and done, when recorded.
         inference_seconds, inferences: wall time in the policy (shared alike by the windows of a batch) and
             the number of chunks it gave.
+        controls: of cameras, in the order in which the policy asked for them.
     """
 
     trial: Trial
@@ -89,6 +99,7 @@ class Rollout:
     episode: Episode | None
     inference_seconds: float
     inferences: int
+    controls: tuple[CameraControl, ...] = ()
 
 
 @dataclass(eq=False)
@@ -109,6 +120,7 @@ class _Run:
     reward: float = 0.0
     inference_seconds: float = 0.0
     inferences: int = 0
+    controls: list[CameraControl] = field(default_factory=list)
 
 
 def rollout(
@@ -117,7 +129,8 @@ def rollout(
     """Run every trial once; each result as its episode ends (`Rollout.index` tells which).
 
     Raises:
-        ConfigError: labels are asked for and the environment has none to give.
+        ConfigError: labels are asked for and the environment has none to give, or the policy looks around
+            and the environment's cameras cannot be moved, or depth or masks are to be recorded as well.
         SpecMismatchError: environment and policy disagree on actions, states or cameras.
         BadActionError: the policy answered with a wrong shape or a number that is not finite.
     """
@@ -125,6 +138,7 @@ def rollout(
     config = config or RolloutConfig()
     if config.labels:
         require_labels(env)
+    require_roving(env, policy, only_colour=not (config.depth or config.segmentation or config.labels))
     return _Loop(env, policy, config).run(list(trials))
 
 
@@ -216,9 +230,9 @@ class _Loop:
         slots = [slot for slot, run in self.runs.items() if not run.queue]
         if not slots:
             return
-        windows = [self._window(slot) for slot in slots]
         start = time.perf_counter()
-        chunks = self.policy.infer(windows)
+        self._look_around(slots)
+        chunks = self.policy.infer([self._window(slot) for slot in slots])
         share = (time.perf_counter() - start) / len(slots)
         trials = [self.runs[slot].trial for slot in slots]
         checked = checked_chunks(type(self.policy).__name__, chunks, self.spec, trials)
@@ -231,6 +245,28 @@ class _Loop:
         if self.config.record and isinstance(self.policy, PhasedPolicy):
             for slot, phase in zip(slots, self.policy.phases(slots), strict=True):
                 self.runs[slot].phase = phase
+
+    def _look_around(self, slots: list[int]) -> None:
+        """Let the policy move cameras; no time passes for the robot."""
+        if not isinstance(self.policy, LookingPolicy):
+            return
+        assert isinstance(self.env, RovingEnv)
+        for _ in range(MOST_LOOKS):
+            asked = self.policy.look([self._window(slot) for slot in slots])
+            moves = {s: control for s, control in zip(slots, asked, strict=True) if control is not None}
+            if not moves:
+                return
+            slots = list(moves)
+            self.env.control_cameras(slots, list(moves.values()))
+            for slot, observation in zip(slots, self._seen_again(slots), strict=True):
+                run = self.runs[slot]
+                run.seen[-1] = self._for_policy(observation)
+                run.controls.append(moves[slot])
+                if run.recorder is not None:
+                    run.recorder.see_again(observation)
+
+    def _seen_again(self, slots: list[int]) -> list[Observation]:
+        return self.env.observe(slots, depth=bool(self.depth_wanted))
 
     def _window(self, slot: int) -> ObservationWindow:
         """The last K observations; before the episode's start the first one repeats, with actions of 0."""
@@ -289,6 +325,7 @@ def _result(run: _Run) -> Rollout:
         run.recorder.episode(success) if run.recorder is not None else None,
         run.inference_seconds,
         run.inferences,
+        tuple(run.controls),
     )
 
 

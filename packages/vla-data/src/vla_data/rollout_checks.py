@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vla_data.camera_control import LookingPolicy, RovingEnv
 from vla_data.errors import ConfigError, SpecMismatchError, VlaError
 from vla_data.objects import LabelledEnv
-from vla_data.protocols import SimEnv
+from vla_data.protocols import Policy, SimEnv
 from vla_data.types import ActionChunk, InputSpec, Trial
 
 
@@ -51,6 +52,20 @@ def require_labels(env: SimEnv) -> None:
             where=f"RolloutConfig.labels, {type(env).__name__}",
             expected="a simulator with label() and object_names()",
             next_step="record without labels",
+        )
+
+
+def require_roving(env: SimEnv, policy: Policy, only_colour: bool) -> None:
+    """Raise ConfigError if the policy looks around and the environment's cameras cannot be moved, or if more
+    than colour is to be recorded of what it sees."""
+    if not isinstance(policy, LookingPolicy):
+        return
+    if not isinstance(env, RovingEnv) or not only_colour:
+        raise ConfigError(
+            "a policy that moves cameras cannot be run like this",
+            where=f"{type(policy).__name__}, {type(env).__name__}",
+            expected="an environment with control_cameras(), and pictures as all that is recorded",
+            got="depth, masks or labels to record" if isinstance(env, RovingEnv) else "no such environment",
         )
 
 

@@ -199,6 +199,7 @@ class Observation:
         depth: camera name → metres, float32 [height, width].
         segmentation: camera name → object ids, int32 [height, width].
         poses: camera name → 4×4 camera → world now, float32, for cameras that move.
+        places: camera name → the place it looks from, for cameras that rove.
         privileged: simulator state that no camera or encoder of the robot gives; only scripted experts
             ask for it (`InputSpec.privileged`), every other policy is never handed any.
     """
@@ -210,6 +211,7 @@ class Observation:
     depth: Mapping[str, Depth] = field(default_factory=dict)
     segmentation: Mapping[str, np.ndarray] = field(default_factory=dict)
     poses: Mapping[str, np.ndarray] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
     privileged: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -331,7 +333,8 @@ class InputSpec:
     """What a policy needs to see and what it answers; published by the model, consumed by data.
 
     `history` observations are shown, and the latest `past` actions given: those between the observations, and
-    `past_actions` of them where that is more (no picture is drawn for an action alone).
+    `past_actions` of them where that is more (no picture is drawn for an action alone). `places` are those
+    that it may ask its one camera, which roves, to look from.
     """
 
     robot: RobotSpec
@@ -341,6 +344,7 @@ class InputSpec:
     instruction: bool = True
     privileged: bool = False
     past_actions: int = 0
+    places: tuple[str, ...] = ()
 
     @property
     def past(self) -> int:
@@ -366,6 +370,7 @@ class InputSpec:
                     for c in self.cameras
                     if c.depth
                 },
+                places={c.name: self.places[0] for c in self.cameras} if self.places else {},
             )
 
         past = rng.uniform(-1, 1, (self.past, self.robot.action.dim)).astype(np.float32)

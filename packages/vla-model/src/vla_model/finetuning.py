@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vla_data.charts import Line, LineChart
 from vla_data.config import to_dict
 from vla_data.errors import ConfigError
 from vla_data.fit import FitConfig, FitResult, fit
-from vla_data.normalize import Normalizer, NormStats
+from vla_data.normalize import NormStats
 from vla_data.protocols import ActionCodec, EpisodeSource, OnProgress, no_progress
 from vla_data.report import Code, Section, Table, Text
 from vla_data.types import CameraInput, Episode, InputSpec
+from vla_model.batches import PolicyBatches
 from vla_model.checkpoint import PolicyRecord, PolicyStats, save_checkpoint
 from vla_model.policies.compact import CompactConfig
 from vla_model.policies.hf import HfConfig
@@ -28,6 +29,8 @@ from vla_model.policies.texts import Texts, WordTexts
 from vla_model.policies.vla import VlaConfig
 from vla_model.samples import SampleTable
 from vla_model.tries import Tries, TryConfig
+
+ROVING = "roving"  # the camera of a policy that looks around
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,10 @@ def finetune(
     horizon = codec.action_horizon if codec else config.action_horizon
     input_spec = _input_spec(source, config, horizon)
     listed = kind.checklists(config.policy)
-    table = SampleTable.of(source, input_spec.cameras, horizon, on_progress, checklists=listed)
+    looks = kind.looks(config.policy)
+    table = SampleTable.of(
+        source, seen_in_data(input_spec), horizon, on_progress, checklists=listed, targets=bool(looks)
+    )
     stats = PolicyStats(
         NormStats.of([table.state], f"state of {source.name}"),
         NormStats.of([table.chunks[:, 0]], f"action of {source.name}"),
@@ -125,7 +131,7 @@ def finetune(
     shapes = _shapes(table, texts, codec, config.policy)
     torch.manual_seed(config.fit.seed)
     network = kind.network(config.policy, shapes)
-    batches = _Batches(table, stats, texts, codec, shapes, config.fit, kind.shares_wording)
+    batches = PolicyBatches(table, stats, texts, codec, shapes, config.fit, kind.shares_wording)
     record = PolicyRecord(
         name_of(config.policy),
         to_dict(config.policy),
@@ -150,38 +156,6 @@ def finetune(
     return _describe(network, table, result, config, told)
 
 
-class _Batches:
-    """Batch number → tensors; a pure function of the step."""
-
-    def __init__(
-        self,
-        table: SampleTable,
-        stats: PolicyStats,
-        texts: Texts,
-        codec: ActionCodec | None,
-        shapes: PolicyShapes,
-        fit_config: FitConfig,
-        share: bool,
-    ) -> None:
-        self.table, self.shapes, self.fit, self.share = table, shapes, fit_config, share
-        self.text = texts.encode(table.texts)
-        self.state = Normalizer(stats.state).normalize(table.state)
-        self.action = Normalizer(stats.action)
-        self.target = self.action.normalize(table.chunks) if codec is None else codec.encode(table.chunks)
-
-    def __call__(self, step: int) -> dict[str, Tensor]:
-        rows, texts = self.table.sample(step, self.fit.batch_size, self.fit.seed, self.share)
-        arrays = {
-            "images": self.table.seen(rows, self.shapes.history),
-            "state": self.state[rows],
-            "text": self.text[texts],
-            "target": self.target[rows],
-        }
-        if self.shapes.past:
-            arrays["past"] = self.action.normalize(self.table.past(rows, self.shapes.past))
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-
 def _open_codec(config: FinetuneConfig, codec_dir: Path | None, source: EpisodeSource) -> ActionCodec | None:
     if not kind_of(config.policy).codes(config.policy):
         return None
@@ -199,7 +173,7 @@ def _open_codec(config: FinetuneConfig, codec_dir: Path | None, source: EpisodeS
 
 def _input_spec(source: EpisodeSource, config: FinetuneConfig, horizon: int) -> InputSpec:
     first: Episode = source[0]
-    names = config.cameras or tuple(first.images)
+    names = kind_of(config.policy).looks(config.policy) or config.cameras or tuple(first.images)
     missing = [n for n in names if n not in first.images]
     if missing or not names:
         raise ConfigError(
@@ -213,13 +187,27 @@ def _input_spec(source: EpisodeSource, config: FinetuneConfig, horizon: int) -> 
         raise ConfigError("cameras of one policy must have one size", where="cameras", got=str(sizes))
     cameras = tuple(CameraInput(n, sizes[n][0], sizes[n][1]) for n in names)
     policy, kind = config.policy, kind_of(config.policy)
-    return InputSpec(source.robot, cameras, horizon, kind.history(policy), past_actions=kind.past(policy))
+    places = kind.looks(policy)
+    if places:
+        cameras = (CameraInput(ROVING, cameras[0].height, cameras[0].width),)
+    return InputSpec(
+        source.robot, cameras, horizon, kind.history(policy), past_actions=kind.past(policy), places=places
+    )
+
+
+def seen_in_data(spec: InputSpec) -> tuple[CameraInput, ...]:
+    """The cameras of the training data: each place of one that roves has its own."""
+    if not spec.places:
+        return spec.cameras
+    (camera,) = spec.cameras
+    return tuple(replace(camera, name=place) for place in spec.places)
 
 
 def _shapes(
     table: SampleTable, texts: Texts, codec: ActionCodec | None, policy: PolicyConfig
 ) -> PolicyShapes:
     _, cameras, _, height, width = table.images.shape
+    places = len(kind_of(policy).looks(policy))
     levels = codec.tokens_per_chunk if codec else 0
     if levels is None:
         raise ConfigError(
@@ -228,7 +216,7 @@ def _shapes(
             got="variable",
         )
     return PolicyShapes(
-        cameras,
+        1 if places else cameras,
         height,
         width,
         table.state.shape[1],
@@ -238,6 +226,7 @@ def _shapes(
         codebook_size=codec.vocab_size if codec else 0,
         history=kind_of(policy).history(policy),
         past=kind_of(policy).past(policy),
+        places=places,
         text_length=texts.length,
     )
 

@@ -18,6 +18,7 @@ from vla_data.errors import DataError
 from vla_data.protocols import EpisodeSource, OnProgress, Progress, no_progress
 from vla_data.types import CameraInput, Episode
 from vla_model.prompt.episodes import episode_checklist, with_checklist
+from vla_model.views import target_pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,7 @@ class SampleTable:
         wordings: index into `texts` of every wording of the sample's episode; −1 pads, [N, W].
         texts: all wordings.
         first: the row of each sample's episode's first step, int64 [N].
+        pixels: how much of what the task is about each camera shows, where labels tell and it is asked for.
     """
 
     images: UInt8[np.ndarray, "n cameras 3 height width"]
@@ -39,6 +41,7 @@ class SampleTable:
     wordings: Int64[np.ndarray, "n w"]
     texts: tuple[str, ...]
     first: Int64[np.ndarray, "n"]
+    pixels: Int64[np.ndarray, "n cameras"] | None = None
 
     def __len__(self) -> int:
         return len(self.state)
@@ -56,23 +59,28 @@ class SampleTable:
         on_progress: OnProgress = no_progress,
         *,
         checklists: bool = False,
+        targets: bool = False,
     ) -> SampleTable:
         """Read every episode of a source.
 
         Args:
             checklists: put an episode's sub-steps below each of its wordings.
+            targets: fill `pixels`.
 
         Raises:
-            DataError: there is no episode, or one lacks a camera or has it at another size.
+            DataError: there is no episode, or one lacks a camera or has it at another size, or the labels
+                that `targets` need.
         """
         if len(source) == 0:
             raise DataError("no episode to train on", where=source.name, expected="at least one episode")
-        images, states, chunks, said = [], [], [], []
+        images, states, chunks, said, shown = [], [], [], [], []
         texts: dict[str, int] = {}
         for i in range(len(source)):
             episode = source[i]
             images.append(_images(episode, cameras))
             states.append(episode.state)
+            if targets:
+                shown.append(target_pixels(episode, [c.name for c in cameras]))
             chunks.append(chunk_actions(episode.action, action_horizon))
             listed = episode_checklist(episode) if checklists else ()
             told = (with_checklist(w, listed) for w in (episode.instruction, *episode.paraphrases))
@@ -88,6 +96,7 @@ class SampleTable:
             np.repeat(rows, lengths, axis=0),
             tuple(texts),
             np.repeat(np.cumsum([0, *lengths[:-1]]), lengths),
+            np.concatenate(shown) if targets else None,
         )
 
     def sample(

@@ -13,7 +13,7 @@ from jaxtyping import Float32
 
 from vla_data.errors import ConfigError, UnknownNameError
 from vla_data.sim.config import CameraView
-from vla_data.types import Camera, Matrix
+from vla_data.types import Matrix
 
 STANDS_ON_ITS_HEAD = -0.25
 
@@ -22,8 +22,9 @@ def require_cameras(model: Any, views: tuple[CameraView, ...]) -> None:
     """Raise UnknownNameError unless the model has every view's source, ConfigError if one cannot wander."""
     known = [model.camera(i).name for i in range(model.ncam)]
     for view in views:
-        if view.source not in known:
-            raise UnknownNameError("camera", view.source, known, where=f"CameraView {view.name!r}")
+        for source in (view.source, *(place.source for place in view.places)):
+            if source not in known:
+                raise UnknownNameError("camera", source, known, where=f"CameraView {view.name!r}")
         if view.wander is not None and not is_still(model, model.camera(view.source).id):
             raise ConfigError(
                 "a camera that hangs on something cannot wander",
@@ -33,25 +34,15 @@ def require_cameras(model: Any, views: tuple[CameraView, ...]) -> None:
             )
 
 
-def describe(model: Any, data: Any, view: CameraView, frame_rate: float) -> Camera:
-    """The `Camera` of a view; its pose is None when it hangs on something that moves."""
-    camera = model.camera(view.source).id
-    still = is_still(model, camera) and view.wander is None
-    fovy = float(model.cam_fovy[camera]) if view.wander is None else view.wander.fovy
-    return Camera(
-        name=view.name,
-        width=view.width,
-        height=view.height,
-        intrinsics=intrinsics(fovy, view.width, view.height),
-        pose=to_matrix(pose(model, data, camera)) if still else None,
-        frame_rate=frame_rate,
-    )
-
-
 def intrinsics(fovy: float, width: int, height: int) -> Matrix:
     """3×3 in pixels, for a vertical field of view in degrees and square pixels."""
     focal = height / 2 / float(np.tan(np.deg2rad(fovy) / 2))
     return ((focal, 0.0, (width - 1) / 2), (0.0, focal, (height - 1) / 2), (0.0, 0.0, 1.0))
+
+
+def zoomed(fovy: float, zoom: float) -> float:
+    """The field of view, degrees, when the focal length is `zoom` times as long."""
+    return 2 * float(np.rad2deg(np.arctan(np.tan(np.deg2rad(fovy) / 2) / zoom)))
 
 
 def pose(model: Any, data: Any, camera: int) -> Float32[np.ndarray, "4 4"]:

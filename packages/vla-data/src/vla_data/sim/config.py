@@ -8,6 +8,7 @@ from typing import Literal
 from vla_data.errors import ConfigError
 
 RenderMode = Literal["fast", "reference"]
+MOST_TURN, ZOOM = 85.0, 8.0  # degrees, factor
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,44 @@ class Wander:
 
 
 @dataclass(frozen=True)
+class Aim:
+    """How a camera is turned from where it is.
+
+    Args:
+        pan, tilt: degrees, left and up positive.
+        zoom: factor of the focal length.
+        stand, at: where it stands and the point it looks at before it is turned, metres, world frame; both
+            None for where the simulator has it.
+    """
+
+    pan: float = 0.0
+    tilt: float = 0.0
+    zoom: float = 1.0
+    stand: tuple[float, float, float] | None = None
+    at: tuple[float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.stand is None) != (self.at is None):
+            raise ConfigError("a camera needs both", where="Aim", expected="stand and at, or neither")
+        if not (abs(self.pan) <= MOST_TURN and abs(self.tilt) <= MOST_TURN and 1 / ZOOM <= self.zoom <= ZOOM):
+            raise ConfigError(
+                "a camera cannot be aimed like this",
+                where="Aim",
+                expected=f"pan and tilt within ±{MOST_TURN:g}°, zoom {1 / ZOOM:g} … {ZOOM:g}",
+                got=f"pan {self.pan:g}, tilt {self.tilt:g}, zoom {self.zoom:g}",
+            )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a camera that roves may look from: a camera of the simulator, aimed."""
+
+    name: str
+    source: str
+    aim: Aim = Aim()
+
+
+@dataclass(frozen=True)
 class CameraView:
     """A picture taken at every observation.
 
@@ -49,6 +88,9 @@ class CameraView:
         height, width: pixels.
         wander: the camera stands somewhere else at every look, as seen from a borrowed `source` that is
             fixed to the world; its poses are recorded.
+        aim: how it is turned and zoomed; not for a view that wanders.
+        places: the camera roves: a trial begins at one of these by chance, and whoever looks through it may
+            choose another, pan, tilt and zoom (`vla_data.sim.roving`); its poses are recorded.
     """
 
     name: str
@@ -56,8 +98,22 @@ class CameraView:
     height: int = 64
     width: int = 64
     wander: Wander | None = None
+    aim: Aim = Aim()
+    places: tuple[Place, ...] = ()
+
+    @property
+    def moves(self) -> bool:
+        """Whether it stands elsewhere at another moment."""
+        return self.wander is not None or bool(self.places)
 
     def __post_init__(self) -> None:
+        if self.wander is not None and (self.places or self.aim != Aim()):
+            raise ConfigError(
+                "a camera that wanders cannot be aimed",
+                where=f"camera {self.name}",
+                expected="wander alone, or aim and places",
+                got="both",
+            )
         if self.height < 1 or self.width < 1:
             raise ConfigError(
                 "a camera has no pixels",

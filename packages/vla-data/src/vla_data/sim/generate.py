@@ -106,11 +106,19 @@ def _scenes() -> GenerateConfig:
     )
 
 
+def _views() -> GenerateConfig:
+    """Two halves of the table, each with its own camera: to learn where to look."""
+    cameras = tuple(CameraView(name, name) for name in ("table-left", "table-right"))
+    tasks = ("button-press-topdown", "dial-turn", "push")
+    return GenerateConfig(tasks=tasks, cameras=cameras, labels=True)
+
+
 USUAL = {"tabletop": "scenes"}  # simulator → the preset that stands for "default"
 PRESETS: dict[str, Callable[[], GenerateConfig]] = {
     "default": GenerateConfig,
     "scenes": _scenes,
     "perception": _perception,
+    "views": _views,
     "debug": lambda: GenerateConfig(tasks=("reach",), episodes=2, episodes_per_shard=1),
 }
 

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from vla_data.sim.cameras import describe, require_cameras
+from vla_data.sim.cameras import require_cameras
 from vla_data.sim.config import CameraView, SimConfig
 from vla_data.sim.libero_names import HORIZONS, initial_states, task_file
 from vla_data.sim.libero_setup import libero_envs, seeded
-from vla_data.sim.looking import Looker
+from vla_data.sim.looking import Looker, describe
 from vla_data.sim.object_names import LIBERO_ROWS, libero_objects
 from vla_data.sim.placements import split_of
 from vla_data.sim.slots import Slot, SlotEnv
@@ -150,7 +150,7 @@ class LiberoEnv(SlotEnv):
     ) -> Observation:
         model, data = self._physics(slot.env)
         seen = self._looker.look(
-            slot.task, model, data, images=images, depth=depth, segmentation=segmentation
+            slot.task, model, data, images=images, depth=depth, segmentation=segmentation, places=slot.places
         )
         return Observation(
             time=slot.steps / CONTROL_HZ,
@@ -160,6 +160,7 @@ class LiberoEnv(SlotEnv):
             depth=seen.depth,
             segmentation=seen.segmentation,
             poses=seen.poses,
+            places={name: place.name for name, place in slot.places.items()},
             privileged={PRIVILEGED: np.array(slot.env.get_sim_state())} if privileged else {},
         )
 

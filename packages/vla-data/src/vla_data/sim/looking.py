@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from vla_data.sim.cameras import is_still, pose
-from vla_data.sim.config import CameraView, RenderMode
+from vla_data.sim.borrowing import placed
+from vla_data.sim.cameras import intrinsics, is_still, pose, to_matrix, zoomed
+from vla_data.sim.config import CameraView, Place, RenderMode
 from vla_data.sim.render import Renderer
-from vla_data.sim.wandering import placed
-from vla_data.types import Depth, Image
+from vla_data.types import Camera, Depth, Image
 
 KEPT_RENDERERS = 8  # each holds some 90 MB of textures and meshes in software OpenGL
 
@@ -26,6 +26,33 @@ class Seen:
     depth: Mapping[str, Depth] = field(default_factory=dict)
     segmentation: Mapping[str, np.ndarray] = field(default_factory=dict)
     poses: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def at_place(view: CameraView, place: Place | None) -> CameraView:
+    """A view from one of its places."""
+    return view if place is None else replace(view, source=place.source, aim=place.aim)
+
+
+def describe(model: Any, data: Any, view: CameraView, frame_rate: float) -> Camera:
+    """The `Camera` of a view; its pose is None when it moves or hangs on something that moves.
+
+    The intrinsics of a view that roves are those of its first place.
+    """
+    view = at_place(view, view.places[0] if view.places else None)
+    camera = model.camera(view.source).id
+    fovy = zoomed(float(model.cam_fovy[camera]), view.aim.zoom)
+    seen_from = None
+    if is_still(model, camera) and not view.moves:
+        with placed(model, data, view):
+            seen_from = to_matrix(pose(model, data, camera))
+    return Camera(
+        name=view.name,
+        width=view.width,
+        height=view.height,
+        intrinsics=intrinsics(fovy if view.wander is None else view.wander.fovy, view.width, view.height),
+        pose=seen_from,
+        frame_rate=frame_rate,
+    )
 
 
 class Looker:
@@ -45,7 +72,7 @@ class Looker:
         hidden_groups: tuple[int, ...] = (),
         all_poses: bool = False,
     ) -> None:
-        self._views = views
+        self.views = views
         self._mode: RenderMode = mode
         self._hidden_groups, self._all_poses = hidden_groups, all_poses
         self._renderers: OrderedDict[tuple[str, int, int], Renderer] = OrderedDict()
@@ -59,18 +86,23 @@ class Looker:
         images: bool = True,
         depth: bool = False,
         segmentation: bool = False,
+        places: Mapping[str, Place] | None = None,
     ) -> Seen:
-        """What each view shows; nothing is drawn, and no OpenGL needed, when nothing is asked for."""
-        if not self._views or not (images or depth or segmentation):
+        """What each view shows; nothing is drawn, and no OpenGL needed, when nothing is asked for.
+
+        Args:
+            places: where views that rove look from now, by name.
+        """
+        if not self.views or not (images or depth or segmentation):
             return Seen()
         pictures, poses = {}, {}
-        for view in self._views:
+        for view in (at_place(v, (places or {}).get(v.name)) for v in self.views):
             with placed(model, data, view):
                 pictures[view.name] = self._renderer(kind, model, view).picture(
                     model, data, view.source, image=images, depth=depth, segmentation=segmentation
                 )
                 camera = model.camera(view.source).id
-                if self._all_poses or view.wander is not None or not is_still(model, camera):
+                if self._all_poses or view.moves or not is_still(model, camera):
                     poses[view.name] = pose(model, data, camera)
         return Seen(
             {name: p.image for name, p in pictures.items() if p.image is not None},

@@ -26,13 +26,14 @@ from vla_data.phases import Phase
 from vla_data.registry import lookup
 from vla_data.sim import gl
 from vla_data.sim.branches import Branching, branching
-from vla_data.sim.cameras import describe, require_cameras
+from vla_data.sim.cameras import require_cameras
 from vla_data.sim.config import CameraView, SimConfig
-from vla_data.sim.looking import Looker
+from vla_data.sim.looking import Looker, describe
 from vla_data.sim.object_names import METAWORLD_ROWS, metaworld_objects
 from vla_data.sim.phase_texts import phase_texts
 from vla_data.sim.slots import Slot, SlotEnv
 from vla_data.sim.truth import SceneObjects
+from vla_data.sim.views import METAWORLD_VIEWS, resolved
 from vla_data.sim.wordings import METAWORLD
 from vla_data.types import (
     ActionChunk,
@@ -72,7 +73,8 @@ class MetaWorldEnv(SlotEnv):
 
     Args:
         tasks: the tasks its trials may name, without the version suffix ("reach", "drawer-open").
-        config: cameras (default: `corner4` and `gripperPOV` at 64²) and drawing.
+        config: cameras (default: `corner4` and `gripperPOV` at 64²; besides the simulator's own those of
+            `vla_data.sim.views`) and drawing.
         num_envs: slots.
 
     Raises:
@@ -85,7 +87,8 @@ class MetaWorldEnv(SlotEnv):
         named = tuple(lookup("Meta-World task", known, task) for task in tasks)
         self.robot = ROBOT
         self.config = config or SimConfig()
-        views = DEFAULT_CAMERAS if self.config.cameras is None else self.config.cameras
+        asked = DEFAULT_CAMERAS if self.config.cameras is None else self.config.cameras
+        views = tuple(resolved(view, METAWORLD_VIEWS) for view in asked)
         self._classes = _environment_classes()
         super().__init__(named, num_envs, Looker(views, self.config.render), METAWORLD_ROWS)
         self.cameras = self._describe(views)
@@ -131,7 +134,13 @@ class MetaWorldEnv(SlotEnv):
         self, slot: Slot, images: bool, depth: bool, segmentation: bool, privileged: bool
     ) -> Observation:
         seen = self._looker.look(
-            slot.task, slot.env.model, slot.env.data, images=images, depth=depth, segmentation=segmentation
+            slot.task,
+            slot.env.model,
+            slot.env.data,
+            images=images,
+            depth=depth,
+            segmentation=segmentation,
+            places=slot.places,
         )
         return Observation(
             time=slot.steps / CONTROL_HZ,
@@ -141,6 +150,7 @@ class MetaWorldEnv(SlotEnv):
             depth=seen.depth,
             segmentation=seen.segmentation,
             poses=seen.poses,
+            places={name: place.name for name, place in slot.places.items()},
             privileged={PRIVILEGED: slot.sensed.copy()} if privileged else {},
         )
 

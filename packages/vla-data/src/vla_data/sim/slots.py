@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jaxtyping import Float32
 from numpy import ndarray
 
+from vla_data.camera_control import CameraControl
 from vla_data.errors import SimError
 from vla_data.objects import ObjectName, ObjectTruth
 from vla_data.registry import lookup
+from vla_data.sim.config import Place
 from vla_data.sim.looking import Looker
+from vla_data.sim.roving import first_places, moved
 from vla_data.sim.truth import SceneObjects
 from vla_data.types import Observation, StepResult, Trial
 
@@ -31,6 +34,7 @@ class Slot:
     sensed: Any
     steps: int = 0
     ended: bool = False
+    places: dict[str, Place] = field(default_factory=dict)  # where roving cameras look from
 
 
 class SlotEnv(ABC):
@@ -62,7 +66,8 @@ class SlotEnv(ABC):
             if old is not None:
                 self._give_back(old.task, old.env)
             env = self._take(task)
-            self._slots[slot] = Slot(task, trial, env, self._place(env, task, trial.seed))
+            places = first_places(self._looker.views, trial.seed)
+            self._slots[slot] = Slot(task, trial, env, self._place(env, task, trial.seed), places=places)
 
     def step(self, slots: Sequence[int], actions: Float32[ndarray, "n action_dim"]) -> list[StepResult]:
         """Carry out one action per slot; a slot that has ended keeps still."""
@@ -79,6 +84,11 @@ class SlotEnv(ABC):
     ) -> list[Observation]:
         """What each slot shows now; only what is asked for is drawn."""
         return [self._observe(self._slot(s), images, depth, segmentation, privileged) for s in slots]
+
+    def control_cameras(self, slots: Sequence[int], controls: Sequence[CameraControl]) -> None:
+        """Move a roving camera in each slot; see `vla_data.camera_control.RovingEnv`."""
+        for slot, control in zip(map(self._slot, slots), controls, strict=True):
+            slot.places = moved(self._looker.views, slot.places, control)
 
     def current_task(self, slot: int) -> str:
         """The task the slot was last reset to."""

@@ -23,9 +23,9 @@ from vla_data.objects import ObjectName
 from vla_data.phases import Phase
 from vla_data.registry import lookup
 from vla_data.sim import gl
-from vla_data.sim.cameras import describe, require_cameras
+from vla_data.sim.cameras import require_cameras
 from vla_data.sim.config import CameraView, SimConfig
-from vla_data.sim.looking import Looker
+from vla_data.sim.looking import Looker, describe
 from vla_data.sim.slots import Slot, SlotEnv
 from vla_data.sim.truth import SceneObjects
 from vla_data.types import (
@@ -153,7 +153,7 @@ class TabletopEnv(SlotEnv):
     ) -> Observation:
         model, data = self._physics(slot.env)
         seen = self._looker.look(
-            slot.task, model, data, images=images, depth=depth, segmentation=segmentation
+            slot.task, model, data, images=images, depth=depth, segmentation=segmentation, places=slot.places
         )
         return Observation(
             time=slot.steps / CONTROL_HZ,
@@ -163,6 +163,7 @@ class TabletopEnv(SlotEnv):
             depth=seen.depth,
             segmentation=seen.segmentation,
             poses=seen.poses,
+            places={name: place.name for name, place in slot.places.items()},
             privileged={PRIVILEGED: data.qpos[2:].copy()} if privileged else {},
         )
 

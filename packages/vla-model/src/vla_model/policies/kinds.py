@@ -37,6 +37,7 @@ class Kind:
         codes: config → whether answers are codes of an action codec.
         history: config → moments that are looked at; past: past actions that are given.
         checklists: config → whether sub-tasks below an instruction are read.
+        looks: config → places that it may look from, through one camera; empty for a camera that stands.
     """
 
     config: type
@@ -49,6 +50,7 @@ class Kind:
     history: Callable[[Any], int] = lambda config: 1
     past: Callable[[Any], int] = lambda config: 0
     checklists: Callable[[Any], bool] = lambda config: False
+    looks: Callable[[Any], tuple[str, ...]] = lambda config: ()
 
 
 def _words(
@@ -101,6 +103,7 @@ KINDS: dict[str, Kind] = {
         shares_wording=True,
         past=lambda config: config.parts.past_steps,
         checklists=lambda config: config.parts.checklist,
+        looks=lambda config: config.looks,
     ),
     "hf": Kind(
         HfConfig,

@@ -59,6 +59,9 @@ class LearnedPolicy:
             "state": Normalizer(self.stats.state).normalize(states),
             "text": self.texts.encode([w.latest.instruction for w in windows]),
         }
+        if shapes.places:
+            (camera,), names = self.input_spec.cameras, self.input_spec.places
+            arrays["view"] = np.array([names.index(w.latest.places[camera.name]) for w in windows])
         if shapes.past:
             past = np.stack([w.past_actions[-shapes.past :] for w in windows])
             arrays["past"] = Normalizer(self.stats.action).normalize(past)
@@ -93,7 +96,11 @@ def load_learned(directory: Path, device: str = "cpu") -> LearnedPolicy:
     load_weights(network, directory / WEIGHTS)
     texts = kind.load_texts(directory, record.vocabulary, record.input_spec)
     codec = _load_codec(directory, record, shapes) if kind.codes(config) else None
-    return LearnedPolicy(network.to(device).eval(), record.input_spec, texts, stats, codec, record.execute)
+    if kind.looks(config):
+        from vla_model.policies.roving import RovingPolicy as Made
+    else:
+        Made = LearnedPolicy
+    return Made(network.to(device).eval(), record.input_spec, texts, stats, codec, record.execute)
 
 
 def _load_codec(directory: Path, record: PolicyRecord, shapes: PolicyShapes) -> ActionCodec:

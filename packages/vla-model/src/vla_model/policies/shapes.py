@@ -13,9 +13,11 @@ from torch import Tensor
 #   state   float32 [B, state_dim], normalised
 #   text    int64 [B, text_length], 0 or the padding token behind the end
 #   past    float32 [B, past, action_dim], normalised, the latest last
+#   view    int64 [B], the place that is looked from, for a camera that roves
 #   noise   float32 [B, action_horizon, action_dim], standard normal; for heads that draw (`draws`)
 # and in training the answer as well:
 #   target  int64 [B, levels], codes; or float32 [B, action_horizon, action_dim], normalised actions
+#   look    int64 [B], the place to look from; acts bool [B], whether the action can be told from what is seen
 Batch = Mapping[str, Tensor]
 
 
@@ -38,6 +40,7 @@ class PolicyShapes:
     codebook_size: int = 0
     history: int = 1
     past: int = 0
+    places: int = 0
     text_length: int = 24
 
 

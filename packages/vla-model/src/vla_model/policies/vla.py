@@ -47,6 +47,8 @@ class VlaConfig:
         parts: what the prompt tells, and which series are given.
         text_tokens: most tokens of a prompt.
         vocab_size: pieces of text the tokenizer knows; action codes come on top.
+        looks: places that one camera may look from; the policy asks for the one that shows what the task is
+            about. They are cameras of the training data, whose labels tell. Empty for cameras that stand.
     """
 
     depth: int = 4
@@ -60,6 +62,7 @@ class VlaConfig:
     parts: PromptParts = field(default_factory=lambda: PromptParts(checklist=False))
     text_tokens: int = 192
     vocab_size: int = 768
+    looks: tuple[str, ...] = ()
 
 
 class VlaNetwork(nn.Module):
@@ -79,7 +82,9 @@ class VlaNetwork(nn.Module):
         self.dims = nn.Parameter(0.02 * torch.randn(shapes.action_dim, config.width))
         self.place = nn.Parameter(0.02 * torch.randn(self.video_count, config.width))
         self.queries = nn.Parameter(torch.randn(self.query_count, config.width))
-        context = config.text_tokens + 1 + shapes.action_dim + self.video_count + self.query_count
+        self.view = nn.Embedding(shapes.places, config.width) if shapes.places else None
+        self.look = nn.Linear(config.width, shapes.places) if shapes.places else None
+        context = config.text_tokens + 2 + shapes.action_dim + self.video_count + self.query_count
         context += shapes.levels
         self.gpt = GPT(GPTConfig(shapes.vocabulary, config.depth, config.width, config.heads, context))
         self.head = _head(config, shapes)
@@ -155,8 +160,10 @@ class VlaNetwork(nn.Module):
         return found[:, -self.query_count :], cache
 
     def _given(self, batch: Batch) -> list[Tensor]:
-        """Tokens of the state and of past actions."""
+        """Tokens of the state, of past actions and of where is looked from."""
         given = [] if self.state is None else [self.state(waves(batch["state"]))[:, None]]
+        if self.view is not None:
+            given.append(self.view(batch["view"])[:, None])
         if self.series is not None:
             values = batch["past"].transpose(1, 2)
             known = torch.ones_like(values)
@@ -179,13 +186,29 @@ class VlaNetwork(nn.Module):
             return self.head(found_BQD.flatten(1), batch["noise"])
         return self.head(found_BQD.flatten(1))
 
+    def looks(self, batch: Batch) -> Float[Tensor, "b places"]:
+        """Scores of the places to look from."""
+        assert self.look is not None
+        return self.look(self.features(batch)[0][:, 0])
+
     def training_loss(self, batch: Batch) -> dict[str, Tensor]:
         """Loss of a batch with its `target`."""
         found_BQD, cache = self.features(batch)
+        if self.look is None:
+            return self._answer_loss(found_BQD, cache, batch["target"])
+        scores, rows = self.look(found_BQD[:, 0]), torch.nonzero(batch["acts"])[:, 0]
+        looked = F.cross_entropy(scores, batch["look"])
+        right = (scores.argmax(-1) == batch["look"]).float().mean().detach()
+        if not len(rows):
+            return {"loss": looked, "look_accuracy": right}
+        told = self._answer_loss(found_BQD[rows], cache.select(rows), batch["target"][rows])
+        return {**told, "loss": told["loss"] + looked, "look_accuracy": right}
+
+    def _answer_loss(self, found_BQD: Tensor, cache: Cache, target: Tensor) -> dict[str, Tensor]:
         if self.head is None:
-            return self._code_loss(found_BQD, cache, batch["target"])
+            return self._code_loss(found_BQD, cache, target)
         flat = found_BQD if isinstance(self.head, ParallelCodesHead) else found_BQD.flatten(1)
-        return self.head.loss(flat, batch["target"])
+        return self.head.loss(flat, target)
 
     def _code_logits(self, features_BTD: Tensor, first: int) -> Float[Tensor, "b t codebook"]:
         """Of the codes of levels from `first` on, one a position."""
@@ -222,7 +245,11 @@ class VlaNetwork(nn.Module):
     @property
     def _suffix(self) -> int:
         """Positions between the prompt and the codes."""
-        given = (self.state is not None) + self.shapes.action_dim * (self.series is not None)
+        given = (
+            (self.state is not None)
+            + (self.view is not None)
+            + self.shapes.action_dim * (self.series is not None)
+        )
         return given + self.video_count + self.query_count
 
 

@@ -9,7 +9,7 @@ from vla_data.errors import UnknownNameError
 from vla_data.types import Camera, CameraInput, Episode, InputSpec, RobotSpec
 from vla_model.prompt.marks import unline
 from vla_model.prompt.parse import BOX
-from vla_model.prompt.types import AnswerFormat, Prompt, SubTask, Video, VideoChannel
+from vla_model.prompt.types import AnswerFormat, Prompt, Said, SubTask, Video, VideoChannel
 
 SWITCHES = ("robot", "cameras", "checklist", "state")
 DIGITS = 3  # of intrinsics (pixels) and poses (metres), as they are told
@@ -51,13 +51,15 @@ def prompt_for(
     task, checklist = split_instruction(instruction)
     known = {c.name: c for c in cameras}
     seen = tuple(known.get(c.name, Camera(c.name, c.width, c.height)) for c in spec.cameras)
+    places = [replace(seen[0], name=p, intrinsics=None, pose=None) for p in spec.places]
+    said: tuple[Said, ...] = ("camera", "actions") if places else ("actions",)
     given: dict[VideoChannel, bool] = {"rgb": True, "depth": parts.depth, "velocity": parts.velocity}
     channels: tuple[VideoChannel, ...] = tuple(name for name, there in given.items() if there)
     return Prompt(
         task=task,
         robot=told_robot(spec.robot) if parts.robot else None,
-        cameras=tuple(told_camera(c, parts.poses) for c in seen) if parts.cameras else (),
-        answer=AnswerFormat(("actions",), spec.action_horizon, spec.robot.action.control_hz),
+        cameras=tuple(told_camera(c, parts.poses) for c in (*seen, *places)) if parts.cameras else (),
+        answer=AnswerFormat(said, spec.action_horizon, spec.robot.action.control_hz),
         checklist=checklist if parts.checklist else (),
         state=parts.state,
         past_steps=parts.past_steps,

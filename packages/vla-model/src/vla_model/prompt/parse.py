@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, get_args
 
+from vla_data.camera_control import CameraControl, Look
 from vla_data.errors import DataError
 from vla_data.types import ActionDim, ActionSpec, Camera, Joint, RobotSpec, StateDim
 from vla_model.prompt.marks import unfields, unitems, unline
@@ -21,7 +22,7 @@ from vla_model.prompt.render import (
     as_text,
     prompt_pieces,
 )
-from vla_model.prompt.types import Answer, AnswerFormat, CameraControl, Look, Prompt, SubTask, Video
+from vla_model.prompt.types import Answer, AnswerFormat, Prompt, SubTask, Video
 
 LAYOUT = re.compile(
     re.escape(BEGIN + SYSTEM)

@@ -6,15 +6,14 @@ order, and each has a mark in the text where its tokens go.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from vla_data.camera_control import CameraControl
 from vla_data.errors import ConfigError
 from vla_data.types import Camera, RobotSpec
 
 Said = Literal["text", "actions", "camera"]
-Look = Literal["choose", "pan", "tilt", "zoom"]
 VideoChannel = Literal["rgb", "depth", "velocity"]
 
 
@@ -89,26 +88,6 @@ class Prompt:
                 where="Prompt",
                 expected="counts of at least 0, and a robot without its URDF (`replace(robot, urdf=None)`)",
                 got=f"{counts}, {'a URDF' if self.robot and self.robot.urdf else 'no URDF'}",
-            )
-
-
-@dataclass(frozen=True)
-class CameraControl:
-    """Where to look: `choose` a camera, `pan` or `tilt` it by degrees (left and up positive), `zoom` by a
-    factor.
-
-    Raises:
-        ConfigError: the amount is not finite.
-    """
-
-    look: Look
-    camera: str
-    amount: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not math.isfinite(self.amount):
-            raise ConfigError(
-                "a camera cannot be moved so", where=self.camera, expected="a number", got=str(self.amount)
             )
 
 
