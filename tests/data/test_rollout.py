@@ -330,7 +330,7 @@ def test_a_policy_that_looks_around_acts_on_what_it_then_sees() -> None:
     result = only(rollout(env, policy, [FAR], RolloutConfig(execute=4)))
     assert policy.asked == [("left", 0), ("right", 100)]
     assert [int(w.latest.images["eye"].mean()) for w in policy.windows] == [100]
-    assert result.controls == (CameraControl("choose", "right"),)
+    assert result.controls == ((0, CameraControl("choose", "right")),)
     assert result.steps == 4  # looking took none
 
 
@@ -338,7 +338,7 @@ def test_a_policy_that_never_stops_looking_has_to_act() -> None:
     policy = Looker(["right", "left"] * 50)
     result = only(rollout(TurningEnv(horizon=8), policy, [FAR], RolloutConfig(execute=4)))
     assert result.inferences == 2
-    assert len(result.controls) == 2 * MOST_LOOKS
+    assert [step for step, _ in result.controls] == [0] * MOST_LOOKS + [4] * MOST_LOOKS
 
 
 def test_what_is_recorded_is_what_was_acted_on() -> None:

@@ -87,7 +87,7 @@ class Rollout:
         episode: what was seen and done, when recorded.
         inference_seconds, inferences: wall time in the policy (shared alike by the windows of a batch) and
             the number of chunks it gave.
-        controls: of cameras, in the order in which the policy asked for them.
+        controls: of cameras, each with the number of steps carried out before it.
     """
 
     trial: Trial
@@ -99,7 +99,7 @@ class Rollout:
     episode: Episode | None
     inference_seconds: float
     inferences: int
-    controls: tuple[CameraControl, ...] = ()
+    controls: tuple[tuple[int, CameraControl], ...] = ()
 
 
 @dataclass(eq=False)
@@ -120,7 +120,7 @@ class _Run:
     reward: float = 0.0
     inference_seconds: float = 0.0
     inferences: int = 0
-    controls: list[CameraControl] = field(default_factory=list)
+    controls: list[tuple[int, CameraControl]] = field(default_factory=list)
 
 
 def rollout(
@@ -261,7 +261,7 @@ class _Loop:
             for slot, observation in zip(slots, self._seen_again(slots), strict=True):
                 run = self.runs[slot]
                 run.seen[-1] = self._for_policy(observation)
-                run.controls.append(moves[slot])
+                run.controls.append((run.steps, moves[slot]))
                 if run.recorder is not None:
                     run.recorder.see_again(observation)
 
