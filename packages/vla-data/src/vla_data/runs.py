@@ -22,6 +22,7 @@ from vla_data.config import config_hash, from_dict, to_dict
 from vla_data.errors import CheckpointError, ConfigError, DataError
 from vla_data.files import read_json, sha256_file, write_json
 from vla_data.pool import cpu_count
+from vla_data.ranks import is_helper
 from vla_data.report import SECTIONS, Section, load_sections, save_sections
 
 MANIFEST = "manifest.json"
@@ -172,6 +173,9 @@ def run_stage(stage: Stage) -> StageResult:
     The config of an unfinished attempt is kept in `.attempt.json`; a later attempt with another config or
     other inputs is refused, since it would mix two runs in one directory.
     """
+    if is_helper():
+        stage.work()
+        raise SystemExit(0)
     inputs = _input_digests(stage.inputs)
     done = _finished(stage, inputs)
     if done is not None:

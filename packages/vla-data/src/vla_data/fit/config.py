@@ -18,6 +18,9 @@ class FitConfig:
         batch_size: what `batches(number)` should deliver; the loop itself only passes it on.
         accumulate: batches whose gradients are averaged into one step; step s takes those numbered from
             s × accumulate on.
+        devices: processes that each take every so many-th batch and average their gradients (Lightning's
+            DDP, one GPU each, or the CPU): two are as good as `accumulate` of two, and sooner done. A command
+            can train once like this.
         optimizer: "adamw", or "muon" for modules that say which of their matrices it is for.
         learning_rate: peak of the schedule.
         weight_decay: decoupled (AdamW), on parameters of two or more axes; gains and biases have none.
@@ -46,6 +49,7 @@ class FitConfig:
     steps: int = 2000
     batch_size: int = 64
     accumulate: int = 1
+    devices: int = 1
     optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
@@ -63,7 +67,14 @@ class FitConfig:
     loggers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
 
     def __post_init__(self) -> None:
-        at_least = {"steps": 1, "batch_size": 1, "accumulate": 1, "checkpoint_every": 1, "log_every": 1}
+        at_least = {
+            "steps": 1,
+            "batch_size": 1,
+            "accumulate": 1,
+            "devices": 1,
+            "checkpoint_every": 1,
+            "log_every": 1,
+        }
         at_least |= {"warmup_steps": 0, "weight_decay": 0.0, "seed": 0}
         for name, low in at_least.items():
             _require(name, getattr(self, name), getattr(self, name) >= low, f"at least {low}")

@@ -12,8 +12,9 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from vla_data.fit.loggers import make_logger
 from vla_data.fit.rng import isolated_rng
 from vla_data.pool import cpu_count
 from vla_data.protocols import OnProgress
+from vla_data.ranks import is_helper
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
@@ -79,6 +81,7 @@ def fit(
     Raises:
         DivergedError: loss or weights became NaN or infinite; the last good resume state is kept.
         CheckpointError: `directory` holds a damaged resume state, or one of another config or module.
+        SystemExit: in a process that only helped to train on several devices, when that is done.
         ConfigError: a CUDA device was asked for and there is none.
     """
     if config.device == "cuda" and not torch.cuda.is_available():
@@ -96,6 +99,8 @@ def fit(
         finally:
             for logger in loggers:
                 logger.close()
+        if is_helper():
+            raise SystemExit(0)
         if average is not None:
             average.swap()
     write_bytes(directory / METRICS, _as_csv(record.history))
@@ -115,7 +120,7 @@ def _train(
 
     remove_parts(path.parent)
     trainer = _trainer(module, config, callbacks)
-    data = StepBatches(batches, config.steps, config.accumulate, lambda: trainer.global_step)
+    data = StepBatches(batches, config, lambda: trainer.global_step, lambda: trainer.global_rank)
     try:
         trainer.fit(TrainingModule(module, config), data, ckpt_path=str(path) if path.exists() else None)
     except SystemExit as stopped:
@@ -141,7 +146,8 @@ def _trainer(module: nn.Module, config: FitConfig, callbacks: list[pl.Callback])
         max_steps=config.steps,
         max_epochs=-1,
         accelerator={"auto": "auto", "cpu": "cpu", "cuda": "gpu"}[config.device],
-        devices=1,
+        devices=config.devices,
+        strategy=_strategy(config),
         precision=precision,
         gradient_clip_val=config.gradient_clip,
         accumulate_grad_batches=config.accumulate,
@@ -155,6 +161,15 @@ def _trainer(module: nn.Module, config: FitConfig, callbacks: list[pl.Callback])
     )
 
 
+def _strategy(config: FitConfig) -> Any:
+    if config.devices == 1:
+        return "auto"
+    from lightning.pytorch.strategies import DDPStrategy
+
+    # Others wait while the first process tries a policy in a simulator. Not every loss uses every weight.
+    return DDPStrategy(timeout=timedelta(hours=12), find_unused_parameters=True)
+
+
 @contextmanager
 def _environment(config: FitConfig) -> Iterator[None]:
     """Threads, determinism and quiet inside; all as it was outside."""
@@ -164,7 +179,7 @@ def _environment(config: FitConfig) -> Iterator[None]:
     handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)} if main else {}
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        with torch_threads(config.threads or cpu_count()), _quiet():
+        with torch_threads(config.threads or max(1, cpu_count() // config.devices)), _quiet():
             yield
     finally:
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -48,21 +49,24 @@ class TrainingModule(pl.LightningModule):
 
 
 class StepBatches:
-    """`batches(number)` as an iterable that begins where training stands, `accumulate` a step.
+    """`batches(number)` as an iterable that begins where training stands, `accumulate` a step, of each
+    `devices` one for this process.
 
     The sampler has no state of its own: the step number is all there is to save. Its length spares
     Lightning from fetching ahead to find the end.
     """
 
-    def __init__(self, batches: Batches, steps: int, accumulate: int, now: Callable[[], int]) -> None:
-        self.batches, self.steps, self.accumulate, self.now = batches, steps, accumulate, now
+    def __init__(
+        self, batches: Batches, config: FitConfig, now: Callable[[], int], rank: Callable[[], int]
+    ) -> None:
+        self.batches, self.config, self.now, self.rank = batches, config, now, rank
 
     def __len__(self) -> int:
-        return self.steps * self.accumulate
+        return self.config.steps * self.config.accumulate
 
     def __iter__(self) -> Iterator[Mapping[str, Tensor]]:
-        for number in range(self.now() * self.accumulate, len(self)):
-            yield self.batches(number)
+        for number in range(self.now() * self.config.accumulate, len(self)):
+            yield self.batches(number * self.config.devices + self.rank())
 
 
 class PerStep(pl.Callback, ABC):
@@ -164,6 +168,8 @@ class Record(PerStep):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Mapping[str, Tensor]
     ) -> None:
         step, last = trainer.global_step, self.config.steps
+        if trainer.world_size > 1:  # a loss that is not finite anywhere has to stop all of them
+            outputs = {n: _mean(trainer, v) for n, v in outputs.items()}
         due = step % self.config.log_every == 0 or step == last
         self._watch(step, outputs["loss"].detach(), due or step % self.config.checkpoint_every == 0)
         if due:
@@ -172,8 +178,10 @@ class Record(PerStep):
             self._keep(step, values)
         if self.validate is not None and (step == last or _divides(self.validate_every, step)):
             assert isinstance(pl_module, TrainingModule)
-            self._keep(step, self._validated(pl_module.module))
-        if due:
+            if trainer.is_global_zero:
+                self._keep(step, self._validated(pl_module.module))
+            trainer.strategy.barrier()
+        if due and trainer.is_global_zero:
             latest = {k: v[-1][1] for k, v in self.history.items()}
             self.on_progress(Progress(self.stage, step, last, metrics=latest))
 
@@ -233,6 +241,14 @@ class Resume(PerStep):
         else:
             set_rng_state(self.rng)
 
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """The state that is saved is that of one process: several begin each batch anew."""
+        if trainer.world_size > 1:
+            numbers = [self.config.seed, trainer.global_step, batch_idx, trainer.global_rank]
+            seed_all(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
+
     def after_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Mapping[str, Tensor]
     ) -> None:
@@ -250,6 +266,11 @@ class Resume(PerStep):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rng, self.taken_up_at = state_dict["rng"], state_dict["step"]
+
+
+def _mean(trainer: pl.Trainer, value: Tensor) -> Tensor:
+    """Over all processes."""
+    return trainer.strategy.reduce(value.clone(), reduce_op="mean")  # type: ignore[return-value]
 
 
 def _divides(every: int, step: int) -> bool:
