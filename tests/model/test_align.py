@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from vla_data.errors import CheckpointError, DataError
+from vla_data.errors import CheckpointError, ConfigError, DataError
 from vla_model.align.checkpoint import load_scene_model, save_scene_model
-from vla_model.align.network import SceneModel, answered, talk, talk_batch
+from vla_model.align.network import SceneModel, answered, question_batch
 from vla_model.align.questions import TAUGHT, Facts, Question, ask, ask_some, caption, facts_of
 from vla_model.lm.config import GPTConfig
 from vla_model.lm.gpt import GPT, IGNORED
@@ -112,20 +112,42 @@ def scenes(count: int) -> dict[str, torch.Tensor]:
     return {"rgb": rgb}
 
 
-def test_a_talk_teaches_answers_alone(tokenizer):
+def test_a_question_teaches_its_answer_alone(tokenizer):
     questions = [Question("count", "How many balls are there?", "2"), Question("depth", "Which?", "the can")]
-    one = talk(tokenizer, 3, questions)
-    batch = talk_batch(tokenizer, [one, talk(tokenizer, 3, questions[:1])], 64)
-    video = tokenizer.special("<|video|>")
-    assert (batch["tokens"][:, 2:5] == video).all()
-    said = batch["targets"][0][batch["targets"][0] != IGNORED].tolist()
-    end = tokenizer.special("<|end|>")
-    assert said == [*tokenizer.encode("2"), end, *tokenizer.encode("the can"), end]
+    batch = question_batch(tokenizer, 3, questions, 64)
+    video, end = tokenizer.special("<|video|>"), tokenizer.special("<|end|>")
+    assert ((batch["tokens"] == video).sum(1) == 3).all()
+    for row, question in enumerate(questions):
+        targets = batch["targets"][row]
+        said = targets[targets != IGNORED].tolist()
+        assert said == [*tokenizer.encode(question.answer), end]
+        places = torch.nonzero(targets != IGNORED)[:, 0]
+        assert batch["tokens"][row, places + 1].tolist() == said
+        assert int(torch.nonzero(batch["tokens"][row] == video)[-1]) < int(places[0])
+    with pytest.raises(ConfigError, match="longer than the context"):
+        question_batch(tokenizer, 60, questions, 64)
+
+
+def test_what_is_seen_stands_where_the_marks_are(tokenizer):
+    model = small(tokenizer).eval()
+    questions = [Question("depth", "Which?", "the can"), Question("count", "How many balls are there?", "2")]
+    batch = question_batch(tokenizer, 2, questions, 64)
+    tokens = batch["tokens"][:, :-1]
+    seen = torch.randn(2, 2, 32)
+    torch.nn.init.normal_(model.gpt.head.weight)
+    with torch.inference_mode():
+        together = model.logits(seen, tokens)
+        alone = torch.cat([model.logits(seen[i : i + 1], tokens[i : i + 1]) for i in range(2)])
+        other = model.logits(seen.flip(0), tokens)
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    before = int((tokens[0] == tokenizer.special("<|video|>")).nonzero()[0])
+    torch.testing.assert_close(together[0, :before], other[0, :before])
+    assert not torch.allclose(together[0, before:], other[0, before:])
 
 
 def learn(model: SceneModel, tokenizer: Tokenizer, steps: int = 120) -> torch.Tensor:
-    talks = [talk(tokenizer, 2, [Question("count", "Is it?", ("no", "yes")[i % 2])]) for i in range(8)]
-    batch = {**scenes(8), **talk_batch(tokenizer, talks, 64)}
+    questions = [Question("count", "Is it?", ("no", "yes")[i % 2]) for i in range(8)]
+    batch = {**scenes(8), **question_batch(tokenizer, 2, questions, 64), "scene": torch.arange(8)}
     optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
     for _ in range(steps):
         optimiser.zero_grad()

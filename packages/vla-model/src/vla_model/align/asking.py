@@ -12,7 +12,7 @@ from vla_data.errors import ConfigError
 from vla_data.types import Episode
 from vla_data.usable import require_step
 from vla_model.align.checkpoint import load_scene_model
-from vla_model.align.network import SceneModel, opening, turn
+from vla_model.align.network import SceneModel, asked
 from vla_model.lm.tokenizer import Tokenizer
 from vla_vision.encoder.extractor import FeatureExtractor
 from vla_vision.encoder.stream import TokenStream
@@ -65,7 +65,7 @@ class Asker:
             ConfigError: the question is longer than the context.
         """
         count, context = self.model.video_tokens, self.model.gpt.config.context
-        said = opening(self.tokenizer, count) + turn(self.tokenizer, question)
+        said = asked(self.tokenizer, count, question)
         end = self.tokenizer.special("<|end|>")
         if len(said) >= context:
             raise ConfigError(

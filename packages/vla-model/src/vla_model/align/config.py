@@ -15,7 +15,7 @@ class AlignConfig:
 
     Args:
         hidden: width of the projector between encoder and language model.
-        questions: asked about each scene of a batch, one after the other.
+        questions: asked about each scene of a batch.
         skip: frames at the beginning of an episode about which nothing is asked: tracks and speeds need some.
         holdout: share of the episodes kept for measuring.
         judged: questions of each kind that are measured.
@@ -26,21 +26,21 @@ class AlignConfig:
     """
 
     hidden: int = 256
-    questions: int = 8
+    questions: int = 2
     skip: int = 3
     holdout: float = 0.1
     judged: int = 400
     blind: bool = False
     first: FitConfig = field(
         default_factory=lambda: FitConfig(
-            steps=300, batch_size=16, learning_rate=1e-3, warmup_steps=20, checkpoint_every=100
+            steps=100, batch_size=64, learning_rate=1e-3, warmup_steps=20, checkpoint_every=100
         )
     )
     both: FitConfig = field(
         default_factory=lambda: FitConfig(
             steps=3000,
-            batch_size=16,
-            learning_rate=6e-4,
+            batch_size=64,
+            learning_rate=1e-3,
             weight_decay=1e-2,
             warmup_steps=50,
             ema_decay=0.998,

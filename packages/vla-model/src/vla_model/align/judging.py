@@ -13,7 +13,7 @@ import torch
 from vla_data.charts import Line, LineChart
 from vla_data.fit import FitResult
 from vla_data.report import Block, Code, Section, Table
-from vla_model.align.network import SceneModel, answered, talk, talk_batch
+from vla_model.align.network import SceneModel, answered, question_batch
 from vla_model.align.questions import TAUGHT, Question, ask
 from vla_model.align.scenes import Scenes
 from vla_model.lm.tokenizer import Tokenizer
@@ -50,10 +50,10 @@ def judged(
     looked = np.roll(rows, len(rows) // 2) if others else rows
     for start in range(0, len(asked), TOGETHER):
         some = slice(start, start + TOGETHER)
-        talks = [talk(tokenizer, model.video_tokens, [q]) for _, q in asked[some]]
         with torch.inference_mode():
             seen = model.seen(scenes.windows(looked[some], model.encoder.config.history))
-        batch = talk_batch(tokenizer, talks, model.gpt.config.context)
+        questions = [question for _, question in asked[some]]
+        batch = question_batch(tokenizer, model.video_tokens, questions, model.gpt.config.context)
         right += answered(model, seen, batch).tolist()
     return right
 

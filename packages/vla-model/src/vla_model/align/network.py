@@ -1,22 +1,27 @@
-"""A language model that sees: video tokens, projected, stand where the prompt has its video."""
+"""A language model that sees: video tokens, projected, stand where the prompt has its video.
+
+The question comes before the video, as a task does in the prompt of a policy: what is seen can then be read
+for what is asked. (With the video first a small model has to find each named thing again from the words,
+three layers deep, and did not learn to, see docs/lab-notes.md.)
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
+from vla_data.errors import ConfigError
 from vla_model.align.questions import Question
 from vla_model.lm.gpt import GPT, IGNORED, rms_norm
-from vla_model.lm.tokenizer import Tokenizer
+from vla_model.lm.tokenizer import SPECIAL, Tokenizer
 from vla_vision.encoder import VideoEncoder
 from vla_vision.encoder.tokens import Tokens
 
-VIDEO_AT = 2  # tokens before the first one of the video
+VIDEO = SPECIAL.index("<|video|>")
 
 
 class SceneModel(nn.Module):
@@ -50,69 +55,52 @@ class SceneModel(nn.Module):
     def logits(
         self, seen: Float[Tensor, "b n d"], tokens: Int64[Tensor, "b t"]
     ) -> Float[Tensor, "b t vocab"]:
-        """Of the token after each."""
+        """Of the token after each; `tokens` has N marks of the video in every row."""
         x_BTD = self.gpt.embedded(tokens)
-        stop = VIDEO_AT + seen.shape[1]
-        x_BTD = torch.cat([x_BTD[:, :VIDEO_AT], seen.to(x_BTD.dtype), x_BTD[:, stop:]], dim=1)
-        return self.gpt.logits(self.gpt.features(x_BTD))
+        marks = (tokens == VIDEO)[..., None].expand_as(x_BTD)
+        return self.gpt.logits(self.gpt.features(x_BTD.masked_scatter(marks, seen.to(x_BTD.dtype))))
 
     def training_loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A batch of `SceneBatches`: windows, `tokens` [B, T + 1] and `targets` [B, T]."""
-        logits = self.logits(self.seen(batch), batch["tokens"][:, :-1])
+        """A batch of `SceneBatches`: windows of S scenes, `scene` [B] (which is asked about), `tokens`
+        [B, T + 1] and `targets` [B, T]."""
+        logits = self.logits(self.seen(batch)[batch["scene"]], batch["tokens"][:, :-1])
         loss = F.cross_entropy(logits.flatten(0, 1), batch["targets"].flatten(), ignore_index=IGNORED)
         said = batch["targets"] != IGNORED
         right = (logits.argmax(-1) == batch["targets"])[said].float().mean()
         return {"loss": loss, "token_accuracy": right.detach()}
 
 
-@dataclass(frozen=True)
-class Talk:
-    """Questions and answers as tokens.
-
-    Args:
-        tokens: the prompt with a mark for each token of the video, then turn after turn.
-        answers: positions of what is to be said.
-    """
-
-    tokens: tuple[int, ...]
-    answers: tuple[int, ...]
-
-
-def opening(tokenizer: Tokenizer, video_tokens: int) -> list[int]:
-    """The beginning of a talk: a mark for each token of the video."""
+def asked(tokenizer: Tokenizer, video_tokens: int, text: str) -> list[int]:
+    """A question, a mark for each token of the video, up to where the model answers."""
     begin, user, video = (tokenizer.special(n) for n in ("<|begin|>", "<|user|>", "<|video|>"))
-    return [begin, user, *[video] * video_tokens]
-
-
-def turn(tokenizer: Tokenizer, text: str) -> list[int]:
-    """A question, up to where the model answers."""
     end, assistant = (tokenizer.special(n) for n in ("<|end|>", "<|assistant|>"))
-    return [*tokenizer.encode(text), end, assistant]
+    return [begin, user, *tokenizer.encode(text), *[video] * video_tokens, end, assistant]
 
 
-def talk(tokenizer: Tokenizer, video_tokens: int, questions: Sequence[Question]) -> Talk:
-    """A scene talked about; the pictures come first."""
-    user, end = tokenizer.special("<|user|>"), tokenizer.special("<|end|>")
-    tokens = opening(tokenizer, video_tokens)
-    answers: list[int] = []
-    for i, question in enumerate(questions):
-        tokens += [user] * (i > 0) + turn(tokenizer, question.text)
-        said = [*tokenizer.encode(question.answer), end]
-        answers += range(len(tokens), len(tokens) + len(said))
-        tokens += said
-    return Talk(tuple(tokens), tuple(answers))
+def question_batch(
+    tokenizer: Tokenizer, video_tokens: int, questions: Sequence[Question], context: int
+) -> dict[str, Tensor]:
+    """`tokens` [B, T + 1] and `targets` [B, T], padded; answers alone are to be learned.
 
-
-def talk_batch(tokenizer: Tokenizer, talks: Sequence[Talk], context: int) -> dict[str, Tensor]:
-    """`tokens` [B, T + 1] and `targets` [B, T], padded; what is longer than the context is cut."""
-    length = min(max(len(t.tokens) for t in talks), context + 1)
-    tokens = torch.full((len(talks), length), tokenizer.special("<|pad|>"))
-    targets = torch.full((len(talks), length - 1), IGNORED)
-    for row, one in enumerate(talks):
-        kept = torch.tensor(one.tokens[:length])
-        tokens[row, : len(kept)] = kept
-        places = torch.tensor([a for a in one.answers if a < length])
-        targets[row, places - 1] = tokens[row, places]
+    Raises:
+        ConfigError: a question with its answer is longer than the context.
+    """
+    end = tokenizer.special("<|end|>")
+    before = [asked(tokenizer, video_tokens, q.text) for q in questions]
+    answers = [[*tokenizer.encode(q.answer), end] for q in questions]
+    length = max(len(b) + len(a) for b, a in zip(before, answers, strict=True))
+    if length > context + 1:
+        raise ConfigError(
+            "a question and its answer are longer than the context",
+            where="question",
+            expected=f"at most {context + 1} tokens with {video_tokens} of the video",
+            got=str(length),
+        )
+    tokens = torch.full((len(questions), length), tokenizer.special("<|pad|>"))
+    targets = torch.full((len(questions), length - 1), IGNORED)
+    for row, (asking, said) in enumerate(zip(before, answers, strict=True)):
+        tokens[row, : len(asking) + len(said)] = torch.tensor([*asking, *said])
+        targets[row, len(asking) - 1 : len(asking) + len(said) - 1] = torch.tensor(said)
     return {"tokens": tokens, "targets": targets}
 
 

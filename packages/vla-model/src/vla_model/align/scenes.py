@@ -1,4 +1,4 @@
-"""Labelled scenes as an encoder and a language model are given them: windows of frames, and talks."""
+"""Labelled scenes as an encoder and a language model are given them: windows of frames, and questions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vla_data.errors import DataError
 from vla_data.protocols import EpisodeSource
-from vla_model.align.network import SceneModel, talk, talk_batch
+from vla_model.align.network import SceneModel, question_batch
 from vla_model.align.questions import Facts, ask_some, facts_of
 from vla_model.lm.tokenizer import Tokenizer
 from vla_vision.encoder.clips import Clip
@@ -78,11 +78,10 @@ class SceneBatches:
     def __call__(self, step: int) -> Mapping[str, Tensor]:
         rng = np.random.default_rng((self.seed, ASK_STREAM, step))
         rows = rng.integers(0, len(self.scenes.facts), self.size)
-        talks = [
-            talk(self.tokenizer, self.count, ask_some(self.scenes.facts[r], rng, self.questions))
-            for r in rows
-        ]
+        asked = [ask_some(self.scenes.facts[r], rng, self.questions) for r in rows]
+        every = [question for some in asked for question in some]
         return {
             **self.scenes.windows(rows, self.history),
-            **talk_batch(self.tokenizer, talks, self.context),
+            **question_batch(self.tokenizer, self.count, every, self.context),
+            "scene": torch.repeat_interleave(torch.tensor([len(some) for some in asked])),
         }
