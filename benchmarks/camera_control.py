@@ -4,8 +4,8 @@ A camera that roves looks at the left or the right half of Meta-World's table; a
 by chance. The VLA policy is trained on demonstrations seen by both (`vla data generate metaworld --preset
 views`), whose labels tell which half shows the target. On held-out placements: of the trials that begin
 without the target in view, how often the first thing asked for is the view that has it; of those that begin
-with it, how often the policy stays; and success, beside the same policy held at its first view, the expert and
-random actions.
+with it, how often the policy stays; and success, beside the same policy held at its first view, the expert
+and random actions.
 
 `--out DIR` keeps every stage; an interrupted call goes on.
 """

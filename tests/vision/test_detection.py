@@ -280,6 +280,7 @@ def test_perfect_detections_score_one_and_none_score_zero():
     _, truth = made_up(0)
     best = score_detections(truth, truth)
     assert (best.map50, best.map50_95, best.precision, best.recall, best.recall_any_class) == (1, 1, 1, 1, 1)
+    assert best.recall_of_ten == 1
     none = score_detections([Detections.empty(("a", "b", "c"))] * len(truth), truth)
     assert (none.map50, none.recall, none.recall_any_class, none.truths) == (0, 0, 0, best.truths)
     assert score_detections([], []).map50 == 0
@@ -310,6 +311,23 @@ def test_a_working_point_takes_all_that_share_a_confidence():
     found = Detections(boxes, np.full(10, 0.7, np.float32), np.zeros(10, np.int64), ("mug",))
     scores = score_detections([found], [found.select(np.arange(5))])
     assert (scores.precision, scores.recall, scores.recall_any_class) == (0.5, 1.0, 1.0)
+
+
+def test_recall_of_ten_takes_the_ten_surest_of_a_picture():
+    """Twelve things in one picture, each found once, and two surer boxes beside all of them."""
+    boxes = np.array([[20 * i, 0, 20 * i + 9, 9] for i in range(12)], np.float32)
+    beside = np.array([[0, 50, 9, 59], [20, 50, 29, 59]], np.float32)
+    scores = np.linspace(0.8, 0.1, 12, dtype=np.float32)
+    found = Detections(
+        np.concatenate([boxes, beside]), np.append(scores, [0.9, 0.95]).astype(np.float32),
+        np.zeros(14, np.int64), ("mug", "plate"),
+    )  # fmt: skip
+    truth = Detections(boxes, np.ones(12, np.float32), np.ones(12, np.int64), ("mug", "plate"))
+    assert score_detections([found], [truth]).recall_of_ten == pytest.approx(8 / 12)
+    twice = Detections(
+        np.repeat(boxes[:2], 3, axis=0), np.full(6, 0.5, np.float32), np.zeros(6, np.int64), ("mug",)
+    )
+    assert score_detections([twice], [truth]).recall_of_ten == pytest.approx(2 / 12)
 
 
 def test_scores_need_as_many_frames():

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from vla_data.config import to_dict
+from vla_data.config import from_dict, to_dict
 from vla_data.engines import run_units
 from vla_data.errors import ConfigError, SimError
 from vla_data.files import read_json, remove_parts, write_json
@@ -225,7 +225,8 @@ def _records(directory: Path) -> Path:
 def _claim(config: GenerateConfig, directory: Path) -> None:
     """Note the configuration, or compare it with that of an earlier attempt; sweep up after that one."""
     note = _records(directory) / "config.json"
-    if note.is_file() and read_json(note) != to_dict(config):
+    # Settings that came after an earlier version's attempt stand for their defaults there.
+    if note.is_file() and from_dict(GenerateConfig, read_json(note), where=str(note)) != config:
         raise ConfigError(
             "the directory holds a data set of another configuration",
             where=str(directory),

@@ -56,7 +56,7 @@ def describe(
 
 def score_summary(scores: DetectionScores) -> dict[str, float]:
     """The scores in a few plain values."""
-    names = ("map50", "map50_95", "precision", "recall", "confidence", "recall_any_class")
+    names = ("map50", "map50_95", "precision", "recall", "confidence", "recall_any_class", "recall_of_ten")
     return {name: round(getattr(scores, name), 4) for name in names}
 
 

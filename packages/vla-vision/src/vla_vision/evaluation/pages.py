@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from vla_data.report import Block, Gallery, Media, Section, Table, Text
+from vla_vision.detection.pages import score_summary
+from vla_vision.detection.scores import DetectionScores
 from vla_vision.evaluation.album import Shown
 from vla_vision.evaluation.scoring import Evaluation, GroupScores
 from vla_vision.labels.pictures import write_picture
@@ -68,10 +70,7 @@ def _figures(group: GroupScores) -> dict[str, Any]:
         "frames": group.frames,
         "boxes": None
         if boxes is None
-        else {
-            name: round(getattr(boxes, name), 4)
-            for name in ("map50", "map50_95", "precision", "recall", "confidence", "recall_any_class")
-        }
+        else score_summary(boxes)
         | {
             "truths": boxes.truths,
             "by_class": {k: [round(v, 4) for v in r] for k, r in boxes.by_class.items()},
@@ -116,15 +115,25 @@ def _overview(found: Evaluation) -> Section:
     return Section("Perception", (table, Text(f"{rate} on this machine.")))
 
 
+def _six(b: DetectionScores) -> tuple[float, ...]:
+    return b.map50, b.map50_95, b.precision, b.recall, b.recall_any_class, b.recall_of_ten
+
+
 def _boxes(groups: Mapping[str, GroupScores]) -> list[Block] | None:
-    columns = ("", "true boxes", "mAP50", "mAP50-95", "precision", "recall", "recall, any class")
+    columns = (
+        "",
+        "true boxes",
+        "mAP50",
+        "mAP50-95",
+        "precision",
+        "recall",
+        "recall, any class",
+        "of ten boxes",
+    )
     found = {name: g.boxes for name, g in groups.items() if g.boxes is not None}
     if not found:
         return None
-    rows = tuple(
-        (name, f"{b.truths:,}", *_three(b.map50, b.map50_95, b.precision, b.recall, b.recall_any_class))
-        for name, b in found.items()
-    )
+    rows = tuple((name, f"{b.truths:,}", *_three(*_six(b))) for name, b in found.items())
     first = next(iter(found.values()))
     by_class = tuple(
         (name, f"{count:,}", *_three(ap50, ap)) for name, (ap50, ap, count) in first.by_class.items()
