@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -119,6 +120,17 @@ def test_another_configuration_does_not_mix_in(made: tuple) -> None:
     before = digest(out / "metaworld" / "1.0.0")
     with pytest.raises(ConfigError, match="another configuration"):
         generate(replace(SMALL, noise=0.3), out, workers=1)
+    assert digest(out / "metaworld" / "1.0.0") == before
+
+
+def test_what_an_earlier_version_with_fewer_settings_began_is_taken_up(made: tuple) -> None:
+    summary, out, _ = made
+    (note,) = out.rglob("config.json")
+    told = json.loads(note.read_text())
+    before = digest(out / "metaworld" / "1.0.0")
+    del told["max_attempts"], told["cameras"][0]["aim"]
+    note.write_text(json.dumps(told))
+    assert generate(SMALL, out, workers=1)["episodes"] == summary["episodes"]
     assert digest(out / "metaworld" / "1.0.0") == before
 
 

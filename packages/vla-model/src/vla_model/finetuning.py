@@ -25,9 +25,10 @@ from vla_model.policies.hf import HfConfig
 from vla_model.policies.kinds import PolicyConfig, kind_of, name_of
 from vla_model.policies.rt1 import RT1Config
 from vla_model.policies.shapes import PolicyShapes
-from vla_model.policies.texts import Texts, WordTexts
+from vla_model.policies.texts import PromptTexts, Texts, WordTexts
 from vla_model.policies.vla import VlaConfig
 from vla_model.samples import SampleTable
+from vla_model.start import load_start
 from vla_model.tries import Tries, TryConfig
 
 ROVING = "roving"  # the camera of a policy that looks around
@@ -100,6 +101,7 @@ def finetune(
     codec_dir: Path | None,
     out: Path,
     on_progress: OnProgress = no_progress,
+    start: Path | None = None,
 ) -> tuple[dict[str, Any], list[Section]]:
     """Train a policy and write `out/checkpoint`.
 
@@ -108,10 +110,18 @@ def finetune(
         config: how.
         codec_dir: the fitted action codec; needed by the `codes` head, unused by the other.
         out: run directory; an interrupted training resumes from it.
+        start: run of `vla model midtrain`, whose sizes, tokenizer and fitting weights are taken.
 
     Returns:
         A summary of plain values and the sections of the run's page.
+
+    Raises:
+        ConfigError: the configuration does not fit data, codec or `start`.
+        CheckpointError: `start` cannot be read.
     """
+    begun = None if start is None else load_start(start)
+    if begun is not None:
+        config = replace(config, policy=begun.sized(config.policy))
     kind = kind_of(config.policy)
     config = replace(config, policy=kind.prepare(config.policy))
     codec = _open_codec(config, codec_dir, source)
@@ -128,9 +138,13 @@ def finetune(
     )
     codes = codec.vocab_size * (codec.tokens_per_chunk or 0) if codec else 0
     texts = kind.texts(config.policy, table.texts, input_spec, tuple(source[0].cameras.values()), codes)
+    if begun is not None:
+        assert isinstance(texts, PromptTexts)
+        texts = replace(texts, tokenizer=begun.tokenizer)
     shapes = _shapes(table, texts, codec, config.policy)
     torch.manual_seed(config.fit.seed)
     network = kind.network(config.policy, shapes)
+    new = () if begun is None else begun.put(network)
     batches = PolicyBatches(table, stats, texts, codec, shapes, config.fit, kind.shares_wording)
     record = PolicyRecord(
         name_of(config.policy),
@@ -153,7 +167,8 @@ def finetune(
     else:
         tries.keep_best(out / "checkpoint")
     told = Code(texts.shown(table.texts[0]))
-    return _describe(network, table, result, config, told)
+    summary, sections = _describe(network, table, result, config, told)
+    return (summary | {"new_weights": ", ".join(new)} if begun else summary), sections
 
 
 def _open_codec(config: FinetuneConfig, codec_dir: Path | None, source: EpisodeSource) -> ActionCodec | None:

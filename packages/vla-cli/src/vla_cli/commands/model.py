@@ -9,12 +9,13 @@ import typer
 
 from vla_cli import options as o
 from vla_cli import stages
-from vla_cli.commands import model_align, model_lm
+from vla_cli.commands import model_align, model_lm, model_midtrain
 from vla_cli.parser import example, make_group
 
 app = make_group("Language models and policies: train them on text and episodes.")
 model_lm.register(app)
 model_align.register(app)
+model_midtrain.register(app)
 
 Codec = Annotated[
     Path | None,
@@ -30,6 +31,12 @@ Head = Annotated[
 ]
 
 
+Start = Annotated[
+    Path | None,
+    typer.Option("--start", metavar="DIR", help="Run of `vla model midtrain` whose weights to begin with."),
+]
+
+
 @app.command(
     "finetune",
     epilog=example("vla model finetune --data runs/reach --codec runs/codec --out runs/policy"),
@@ -39,6 +46,7 @@ def finetune(
     out: o.Out,
     codec: Codec = None,
     head: Head = None,
+    start: Start = None,
     split: o.Split = "train",
     device: o.Device = None,
     seed: o.Seed = None,
@@ -59,7 +67,7 @@ def finetune(
         "finetune",
         out,
         stages.with_source(chosen, data, split),
-        stages.input_stages(data, *([codec] if codec else [])),
-        lambda on: finetune(source, chosen, codec, out, on),
+        stages.input_stages(data, *(d for d in (codec, start) if d)),
+        lambda on: finetune(source, chosen, codec, out, on, start),
         as_json,
     )

@@ -31,7 +31,7 @@ def save_scene_model(
     directory: Path, model: SceneModel, tokenizer: Tokenizer, encoder: EncoderRecord
 ) -> None:
     """Write the model; the directory appears when it is whole."""
-    hidden = int(model.project[0].out_features)  # type: ignore[arg-type]
+    hidden = model.project.hidden.out_features
     with atomic_directory(directory) as part:
         save_lm(part / "model", model.gpt, tokenizer, "align")
         save_encoder(part / "encoder", model.encoder, encoder)

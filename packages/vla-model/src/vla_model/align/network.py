@@ -20,8 +20,28 @@ from vla_model.lm.gpt import GPT, IGNORED, rms_norm
 from vla_model.lm.tokenizer import SPECIAL, Tokenizer
 from vla_vision.encoder import VideoEncoder
 from vla_vision.encoder.tokens import Tokens
+from vla_vision.image_tokens import wave_count, waves
 
+READ = 16
 VIDEO = SPECIAL.index("<|video|>")
+
+
+class Projector(nn.Module):
+    """Tokens of an encoder → what a language model takes.
+
+    Beside the token itself, `READ` linear readings of it are told in octaves of sines and cosines: norms in a
+    GPT hide how large a number is.
+    """
+
+    def __init__(self, width: int, hidden: int, out: int) -> None:
+        super().__init__()
+        self.read = nn.Linear(width, READ)
+        self.hidden = nn.Linear(width + wave_count(READ), hidden)
+        self.out = nn.Linear(hidden, out)
+
+    def forward(self, tokens: Float[Tensor, "*b d"]) -> Float[Tensor, "*b e"]:
+        told = torch.cat([tokens, waves(self.read(tokens))], dim=-1)
+        return self.out(F.gelu(self.hidden(told)))
 
 
 class SceneModel(nn.Module):
@@ -34,9 +54,7 @@ class SceneModel(nn.Module):
     def __init__(self, encoder: VideoEncoder, gpt: GPT, hidden: int, blind: bool = False) -> None:
         super().__init__()
         self.encoder, self.gpt, self.blind = encoder, gpt, blind
-        self.project = nn.Sequential(
-            nn.Linear(encoder.config.width, hidden), nn.GELU(), nn.Linear(hidden, gpt.config.width)
-        )
+        self.project = Projector(encoder.config.width, hidden, gpt.config.width)
 
     @property
     def video_tokens(self) -> int:

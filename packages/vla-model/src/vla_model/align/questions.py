@@ -82,10 +82,10 @@ def ask(facts: Facts, rng: np.random.Generator, kind: Kind) -> Question | None:
 
 
 def ask_some(facts: Facts, rng: np.random.Generator, count: int) -> list[Question]:
-    """Up to `count` different questions, the kinds in turn, every other one a reading."""
+    """Up to `count` different questions, every other one a reading, the kinds of the others by chance."""
     found: dict[str, Question] = {}
     for i in range(2 * count):
-        kind = "reading" if i % 2 else KINDS[i // 2 % len(KINDS)]
+        kind = "reading" if i % 2 else KINDS[int(rng.integers(len(KINDS)))]
         question = ask(facts, rng, kind)
         if question is not None:
             found.setdefault(question.text, question)

@@ -65,9 +65,11 @@ class ContinuousHead(nn.Module):
         self.shape = (action_horizon, action_dim)
         self.out = nn.Linear(feature_dim, action_horizon * action_dim)
 
-    def loss(self, features: Float[Tensor, "b f"], actions: Float[Tensor, "b h a"]) -> dict[str, Tensor]:
-        """Mean absolute error in normalised units."""
-        return {"loss": (self(features) - actions).abs().mean()}
+    def loss(
+        self, features: Float[Tensor, "b f"], actions: Float[Tensor, "b h a"], mask: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Mean absolute error in normalised units, of what the mask (bool [b h a]) says is there."""
+        return {"loss": _masked_mean((self(features) - actions).abs(), mask)}
 
     def forward(self, features: Float[Tensor, "b f"]) -> Float[Tensor, "b h a"]:
         """The chunk, in normalised units."""
@@ -137,13 +139,17 @@ class FlowHead(nn.Module):
             x_BD = x_BD + layer(x_BD)
         return self.out(x_BD).unflatten(-1, self.shape)
 
-    def loss(self, features: Float[Tensor, "b f"], actions: Float[Tensor, "b h a"]) -> dict[str, Tensor]:
-        """Mean squared error of the velocity, at `DRAWS` times of each sample."""
+    def loss(
+        self, features: Float[Tensor, "b f"], actions: Float[Tensor, "b h a"], mask: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Mean squared error of the velocity, at `DRAWS` times of each sample, of what is there."""
+        mask = None if mask is None else mask.repeat(DRAWS, 1, 1)
         features, actions = features.repeat(DRAWS, 1), actions.repeat(DRAWS, 1, 1)
         noise = torch.randn_like(actions)
         time_B = 1 - torch.rand(len(actions), device=actions.device).pow(1 / 1.5)
         between = torch.lerp(noise, actions, time_B[:, None, None])
-        return {"loss": F.mse_loss(self.velocity(features, between, time_B), actions - noise)}
+        error = self.velocity(features, between, time_B) - (actions - noise)
+        return {"loss": _masked_mean(error.square(), mask)}
 
     def forward(
         self, features: Float[Tensor, "b f"], noise: Float[Tensor, "b h a"]
@@ -154,3 +160,10 @@ class FlowHead(nn.Module):
             time_B = torch.full((len(noise),), i / self.steps, device=noise.device)
             actions = actions + self.velocity(features, actions, time_B) / self.steps
         return actions
+
+
+def _masked_mean(errors: Tensor, mask: Tensor | None) -> Tensor:
+    """The mean of all errors, or of those that a mask of the same shape says are there."""
+    if mask is None:
+        return errors.mean()
+    return (errors * mask).sum() / mask.sum().clamp(min=1)

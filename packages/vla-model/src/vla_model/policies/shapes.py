@@ -17,6 +17,7 @@ from torch import Tensor
 #   noise   float32 [B, action_horizon, action_dim], standard normal; for heads that draw (`draws`)
 # and in training the answer as well:
 #   target  int64 [B, levels], codes; or float32 [B, action_horizon, action_dim], normalised actions
+#   mask    bool [B, action_horizon, action_dim], actions that are there, for data sets that lack some
 #   look    int64 [B], the place to look from; acts bool [B], whether the action can be told from what is seen
 Batch = Mapping[str, Tensor]
 

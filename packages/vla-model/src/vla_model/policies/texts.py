@@ -149,14 +149,21 @@ class PromptTexts:
         cameras: tuple[Camera, ...] = (),
     ) -> PromptTexts:
         """With a tokenizer trained on the prompts of these instructions."""
-        texts = [
+        texts = cls.pieces(instructions, spec, parts, cameras)
+        size = max(vocab_size, len(SPECIAL) + 256) + codes
+        return cls(Tokenizer.train(texts, size, codes), spec, parts, length, cameras)
+
+    @staticmethod
+    def pieces(
+        instructions: Sequence[str], spec: InputSpec, parts: PromptParts, cameras: tuple[Camera, ...] = ()
+    ) -> list[str]:
+        """The words of the prompts of these instructions."""
+        return [
             piece
             for said in instructions
             for piece in prompt_pieces(prompt_for(spec, said, parts, cameras))
             if not isinstance(piece, Mark) and isinstance(piece, str)
         ]
-        size = max(vocab_size, len(SPECIAL) + 256) + codes
-        return cls(Tokenizer.train(texts, size, codes), spec, parts, length, cameras)
 
     @property
     def size(self) -> int:

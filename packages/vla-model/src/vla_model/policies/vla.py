@@ -195,7 +195,7 @@ class VlaNetwork(nn.Module):
         """Loss of a batch with its `target`."""
         found_BQD, cache = self.features(batch)
         if self.look is None:
-            return self._answer_loss(found_BQD, cache, batch["target"])
+            return self._answer_loss(found_BQD, cache, batch["target"], batch.get("mask"))
         scores, rows = self.look(found_BQD[:, 0]), torch.nonzero(batch["acts"])[:, 0]
         looked = F.cross_entropy(scores, batch["look"])
         right = (scores.argmax(-1) == batch["look"]).float().mean().detach()
@@ -204,11 +204,14 @@ class VlaNetwork(nn.Module):
         told = self._answer_loss(found_BQD[rows], cache.select(rows), batch["target"][rows])
         return {**told, "loss": told["loss"] + looked, "look_accuracy": right}
 
-    def _answer_loss(self, found_BQD: Tensor, cache: Cache, target: Tensor) -> dict[str, Tensor]:
+    def _answer_loss(
+        self, found_BQD: Tensor, cache: Cache, target: Tensor, mask: Tensor | None = None
+    ) -> dict[str, Tensor]:
         if self.head is None:
             return self._code_loss(found_BQD, cache, target)
-        flat = found_BQD if isinstance(self.head, ParallelCodesHead) else found_BQD.flatten(1)
-        return self.head.loss(flat, target)
+        if isinstance(self.head, ParallelCodesHead):
+            return self.head.loss(found_BQD, target)
+        return self.head.loss(found_BQD.flatten(1), target, mask)
 
     def _code_logits(self, features_BTD: Tensor, first: int) -> Float[Tensor, "b t codebook"]:
         """Of the codes of levels from `first` on, one a position."""
