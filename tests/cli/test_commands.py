@@ -108,3 +108,24 @@ def test_a_codes_head_without_a_codec_says_how_to_get_one(vla, demos, tmp_path):
     ran = vla("model", "finetune", "--data", demos, "--out", tmp_path / "policy", "--preset", "debug")
     assert ran.code == 2
     assert "vla ts fit-vqvae" in ran.err
+
+
+def test_from_a_mixture_to_a_policy_that_goes_on_from_it(vla, demos, tmp_path):
+    mix = tmp_path / "mix.toml"
+    mix.write_text(
+        f'[[dataset]]\nuri = "{demos}/metaworld/1.0.0"\n'
+        '[window]\naction_horizon = 8\ncameras = ["corner4", "gripperPOV"]\nimage_size = [32, 32]\n'
+    )
+    command = ("model", "midtrain", mix, "--preset", "debug", "--out", tmp_path / "mid", "--json")
+    ran = vla(*command)
+    assert ran.code == 0, ran.err
+    assert ran.document["summary"]["data_sets"] == 1
+    assert vla(*command).document["skipped"]
+    onward = ("model", "finetune", "--data", demos, "--preset", "vla", "--head", "continuous")
+    onward += ("--start", tmp_path / "mid", "--set", "fit.steps=2", "--set", "fit.batch_size=2")
+    ran = vla(*onward, "--out", tmp_path / "policy", "--json")
+    assert ran.code == 0, ran.err
+    assert "gpt" not in ran.document["summary"]["new_weights"]
+    ran = vla("model", "finetune", "--data", demos, "--start", tmp_path / "mid", "--out", tmp_path / "other")
+    assert ran.code == 2
+    assert "--preset vla" in ran.err
