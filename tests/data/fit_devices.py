@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from vla_data.fit import FitConfig, fit
 from vla_data.fit.weights import save_weights
+from vla_data.pool import is_helper
 from vla_data.protocols import no_progress
-from vla_data.ranks import is_helper
 from vla_data.runs import Stage, run_stage
 
 

@@ -11,6 +11,7 @@ from vla_data.errors import CheckpointError, ConfigError
 from vla_data.fit import FitConfig
 from vla_data.formats.rlds import RldsWriter, finish_dataset
 from vla_data.mixture import DatasetShare, MixtureConfig, WindowConfig
+from vla_data.report import Code
 from vla_data.types import (
     ActionDim,
     ActionSpec,
@@ -26,7 +27,9 @@ from vla_model.finetuning import FinetuneConfig
 from vla_model.midtraining import Changes, MidtrainConfig, Switches, midtrain
 from vla_model.policies.compact import CompactConfig
 from vla_model.policies.heads import ContinuousHead, FlowHead
-from vla_model.policies.vla import VlaConfig
+from vla_model.policies.learned import LearnedPolicy
+from vla_model.policies.texts import PromptTexts
+from vla_model.policies.vla import VlaConfig, VlaNetwork
 from vla_model.prompt.episodes import PromptParts
 from vla_model.start import load_start
 
@@ -95,7 +98,7 @@ def test_a_policy_learns_from_robots_that_differ(trained: tuple) -> None:
 def test_every_robot_stands_in_its_own_prompt(mix: MixtureConfig, tmp_path: Path) -> None:
     config = MidtrainConfig(SMALL, Switches(), FitConfig(steps=1, batch_size=2, warmup_steps=0))
     _, (section,) = midtrain(mix, config, tmp_path)
-    told = [block.text for block in section.blocks if hasattr(block, "text")]
+    told = [block.text for block in section.blocks if isinstance(block, Code)]
     assert "Robot: three" in told[0]
     assert "Robot: two" in told[1]
 
@@ -148,6 +151,9 @@ def test_a_policy_goes_on_from_the_weights(trained: tuple, toy_source, tmp_path:
     assert all(name.startswith(("state", "dims", "head")) for name in new), new
     assert "gpt.embed.weight" not in new
     policy = load_policy(tmp_path / "run" / "checkpoint")
+    assert isinstance(policy, LearnedPolicy)
+    assert isinstance(policy.texts, PromptTexts)
+    assert isinstance(policy.network, VlaNetwork)
     start = load_start(out)
     assert policy.texts.tokenizer.vocab_size == start.tokenizer.vocab_size
     assert policy.network.config.width == 32

@@ -22,8 +22,8 @@ Work = Callable[["OnProgress"], tuple[dict[str, Any], list["Section"]]]
 @contextmanager
 def resumable(out: Path) -> Iterator[OnProgress]:
     """Draw the progress of work on `out`; Ctrl-C says how to go on."""
+    from vla_data.pool import is_helper
     from vla_data.protocols import no_progress
-    from vla_data.ranks import is_helper
 
     if is_helper():
         yield no_progress

@@ -71,3 +71,9 @@ def end_with_parent() -> None:
 def _end_after(sentinel: int) -> None:
     wait([sentinel])
     os._exit(1)
+
+
+def is_helper() -> bool:
+    """Whether this process only helps another to train on several devices: it draws nothing and leaves run
+    directories alone. The others run the same command again (Lightning's launcher)."""
+    return int(os.environ.get("LOCAL_RANK", "0") or 0) > 0

@@ -21,8 +21,7 @@ from typing import Any
 from vla_data.config import config_hash, from_dict, to_dict
 from vla_data.errors import CheckpointError, ConfigError, DataError
 from vla_data.files import read_json, sha256_file, write_json
-from vla_data.pool import cpu_count
-from vla_data.ranks import is_helper
+from vla_data.pool import cpu_count, is_helper
 from vla_data.report import SECTIONS, Section, load_sections, save_sections
 
 MANIFEST = "manifest.json"

@@ -26,9 +26,8 @@ from vla_data.fit.config import FitConfig
 from vla_data.fit.hardware import knows_bfloat16, torch_threads
 from vla_data.fit.loggers import make_logger
 from vla_data.fit.rng import isolated_rng
-from vla_data.pool import cpu_count
+from vla_data.pool import cpu_count, is_helper
 from vla_data.protocols import OnProgress
-from vla_data.ranks import is_helper
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
