@@ -90,7 +90,7 @@ if __name__ == "__main__":
 def test_a_killed_run_is_taken_up_where_it_was(made: tuple, tmp_path: Path) -> None:
     _, whole, _ = made
     (tmp_path / "tests_config.py").write_text(
-        "from vla_data.sim import CameraView\n"
+        "from vla_data.sim.config import Aim, CameraView\n"
         f"from vla_data.sim.generate import GenerateConfig\nSMALL = {SMALL!r}\n"
     )
     (tmp_path / "program.py").write_text(PROGRAM)

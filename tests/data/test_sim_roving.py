@@ -90,6 +90,7 @@ def test_an_aimed_camera_is_where_its_pose_says(source: str) -> None:
     env, observation = seen(views)
     cameras = {c.name: c for c in env.cameras}
     truth = env.label([0], [observation])[0]
+    found: list[str] = []
     for name in ("plain", "aimed"):
         camera = cameras[name]
         pose, k = np.array(camera.pose), np.array(camera.intrinsics)
@@ -97,9 +98,11 @@ def test_an_aimed_camera_is_where_its_pose_says(source: str) -> None:
             local = np.linalg.inv(pose) @ np.append(truth.position[row], 1)
             pixel = (k @ local[:3] / local[2])[:2]
             y, x = np.nonzero(truth.masks[name] == row + 1)
-            if len(x):
+            if len(x) >= 20:  # of what is mostly hidden, a corner may be all that shows
+                found.append(name)
                 assert x.min() - 4 <= pixel[0] <= x.max() + 4
                 assert y.min() - 4 <= pixel[1] <= y.max() + 4
+    assert set(found) == {"plain", "aimed"}
     k, zoomed = np.array(cameras["plain"].intrinsics), np.array(cameras["aimed"].intrinsics)
     assert zoomed[0, 0] == pytest.approx(1.5 * k[0, 0], rel=1e-5)
     env.close()

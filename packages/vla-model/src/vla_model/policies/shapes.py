@@ -41,8 +41,8 @@ class PolicyShapes:
     codebook_size: int = 0
     history: int = 1
     past: int = 0
-    places: int = 0
     text_length: int = 24
+    places: int = 0
 
 
 @runtime_checkable
