@@ -12,7 +12,6 @@ and random actions.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -24,7 +23,7 @@ import torch
 
 from _frame import Check, run_in
 from _weights import CACHE
-from vla_data import open_episodes
+from policies import tell, train
 from vla_data.protocols import Policy, Progress
 from vla_data.report import Section
 from vla_data.rollout import Rollout, RolloutConfig, rollout
@@ -37,7 +36,7 @@ from vla_data.sim.placements import placement_seed
 from vla_data.types import Trial
 from vla_model import load_policy
 from vla_model.finetuning import PRESETS as POLICIES
-from vla_model.finetuning import ROVING, FinetuneConfig, finetune
+from vla_model.finetuning import ROVING
 from vla_model.policies.learned import LearnedPolicy
 from vla_model.policies.vla import VlaConfig
 from vla_model.statistics import wilson_interval
@@ -71,7 +70,7 @@ def main(smoke: bool, directory: Path) -> list[Check]:
     network = VlaConfig(head="continuous", looks=PLACES)
     learn = replace(base, policy=network, execute=EXECUTE, fit=replace(base.fit, steps=steps))
     run_stage(Stage("generate", data, made, (), partial(_generate, made, data)))
-    run_stage(Stage("policy", policy, learn, (data,), partial(_train, learn, data, policy)))
+    run_stage(Stage("policy", policy, learn, (data,), partial(train, learn, data, None, policy)))
     torch.set_num_threads(1)
     trials = _trials(made.tasks, 2 if smoke else TRIALS)
     begins = _begins(made.tasks, trials)
@@ -91,10 +90,6 @@ def main(smoke: bool, directory: Path) -> list[Check]:
 
 def _generate(config: GenerateConfig, out: Path) -> tuple[dict[str, Any], list[Section]]:
     return generate(config, out, on_progress=tell), []
-
-
-def _train(config: FinetuneConfig, data: Path, out: Path) -> tuple[dict[str, Any], list[Section]]:
-    return finetune(open_episodes(data), config, None, out, tell)
 
 
 def _trials(tasks: Sequence[str], count: int) -> list[Trial]:
@@ -167,12 +162,6 @@ def _success(name: str, results: Sequence[Rollout], outside: Sequence[int]) -> C
         f"target in view {sum(hard)}/{len(hard)}; {by_task}"
     )
     return Check(f"success: {name}", 100 * float(np.mean(done)), "%", "shown", told, True)
-
-
-def tell(progress: Progress) -> None:
-    every = max(1, int((progress.total or 1) // 20))
-    if progress.done % every == 0:
-        print(f"{progress.stage} {progress.done}/{progress.total}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

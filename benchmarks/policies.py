@@ -105,7 +105,9 @@ def _fit(config: Any, data: Path, out: Path) -> tuple[dict[str, Any], list[Secti
     return fit_and_measure(open_episodes(data), config, out, on_progress=tell)
 
 
-def train(config: FinetuneConfig, data: Path, codec: Path, out: Path) -> tuple[dict[str, Any], list[Section]]:
+def train(
+    config: FinetuneConfig, data: Path, codec: Path | None, out: Path
+) -> tuple[dict[str, Any], list[Section]]:
     return finetune(open_episodes(data), config, codec, out, tell)
 
 

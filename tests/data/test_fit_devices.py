@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from vla_data.errors import ConfigError
-from vla_data.fit import FitConfig
+from vla_data.fit import FitConfig, fit
 from vla_data.fit.weights import read_tensors
+from vla_data.protocols import no_progress
+from vla_data.runs import Stage, run_stage
 
 SCRIPT = Path(__file__).with_name("fit_devices.py")
 
@@ -63,3 +65,39 @@ def test_a_loss_that_is_not_finite_in_one_process_stops_both(tmp_path: Path) -> 
 def test_no_device_is_no_training() -> None:
     with pytest.raises(ConfigError, match="devices"):
         FitConfig(devices=0)
+
+
+def test_a_command_trains_once_on_several_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second launch would wait for helpers that are at the first one."""
+    monkeypatch.setattr("vla_data.fit.loop._launched", ["runs/codec"])
+    with pytest.raises(ConfigError, match="runs/codec"):
+        fit(torch.nn.Linear(1, 1), lambda number: {}, FitConfig(devices=2), tmp_path, no_progress)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_helper_trains_nothing_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(ConfigError, match="helps to train"):
+        fit(torch.nn.Linear(1, 1), lambda number: {}, FitConfig(), tmp_path, no_progress)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_helper_passes_stages_that_are_done_and_leaves_run_directories_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worked: list[str] = []
+
+    def stage(name: str) -> Stage:
+        def work() -> tuple[dict, list]:
+            worked.append(name)
+            return {}, []
+
+        return Stage(name, tmp_path / name, {}, (), work)
+
+    run_stage(stage("first"))
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert run_stage(stage("first")).skipped
+    with pytest.raises(SystemExit):
+        run_stage(stage("second"))
+    assert worked == ["first", "second"]
+    assert not (tmp_path / "second").exists()

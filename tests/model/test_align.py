@@ -1,6 +1,7 @@
 """Questions about scenes: their answers, and a model that learns to give them."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import torch
 
 from vla_data.errors import CheckpointError, ConfigError, DataError
 from vla_model.align.checkpoint import load_scene_model, save_scene_model
+from vla_model.align.config import AlignConfig
 from vla_model.align.network import SceneModel, answered, question_batch
 from vla_model.align.questions import TAUGHT, Facts, Question, ask, ask_some, caption, facts_of
+from vla_model.align.series import SeriesAlignConfig
 from vla_model.lm.config import GPTConfig
 from vla_model.lm.gpt import GPT, IGNORED
 from vla_model.lm.tokenizer import Tokenizer
@@ -178,3 +181,10 @@ def test_an_aligned_model_comes_back_and_a_flipped_byte_is_refused(tokenizer, tm
         load_scene_model(tmp_path)
     with pytest.raises(CheckpointError, match="no aligned model"):
         load_scene_model(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("config", [AlignConfig(), SeriesAlignConfig()])
+@pytest.mark.parametrize("which", ["first", "both"])
+def test_an_alignment_trains_twice_and_so_on_one_device(config, which):
+    with pytest.raises(ConfigError, match="several devices"):
+        replace(config, **{which: replace(getattr(config, which), devices=2)})

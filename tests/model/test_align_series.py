@@ -78,5 +78,5 @@ def test_it_comes_back_and_a_flipped_byte_is_refused(tokenizer, tmp_path: Path):
     path.write_bytes(bytes(data))
     with pytest.raises(CheckpointError, match="does not match its manifest"):
         load_series_model(tmp_path)
-    with pytest.raises(CheckpointError, match="no aligned model"):
+    with pytest.raises(CheckpointError, match="no aligned series encoder"):
         load_series_model(tmp_path / "nowhere")

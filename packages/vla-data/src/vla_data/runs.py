@@ -172,13 +172,13 @@ def run_stage(stage: Stage) -> StageResult:
     The config of an unfinished attempt is kept in `.attempt.json`; a later attempt with another config or
     other inputs is refused, since it would mix two runs in one directory.
     """
-    if is_helper():
-        stage.work()
-        raise SystemExit(0)
     inputs = _input_digests(stage.inputs)
     done = _finished(stage, inputs)
     if done is not None:
         return StageResult(done, skipped=True)
+    if is_helper():
+        stage.work()
+        raise SystemExit(0)
     stage.directory.mkdir(parents=True, exist_ok=True)
     identity = {"config": config_hash(stage.config), "inputs": inputs}
     spent = _earlier_attempts(stage, identity)

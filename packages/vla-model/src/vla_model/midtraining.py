@@ -153,7 +153,7 @@ def midtrain(
         norms=mixture_norms(mixture, on_progress=on_progress),
         mode="gaussian",
     )
-    texts = _texts(mixture, batches, config.policy)
+    texts = _texts(mixture, batches, config.policy, switches)
     shapes = _shapes(mixture, batches, texts[0])
     torch.manual_seed(config.fit.seed)
     network = VlaNetwork(config.policy, shapes)
@@ -192,13 +192,15 @@ class _Tensors:
         return self._tokens[key]
 
 
-def _texts(mixture: Mixture, batches: MixtureBatches, policy: VlaConfig) -> list[PromptTexts]:
+def _texts(
+    mixture: Mixture, batches: MixtureBatches, policy: VlaConfig, switches: Switches
+) -> list[PromptTexts]:
     """The prompts of each data set, by one tokenizer."""
     window = mixture.config.window
     sizes = {role: batches.sizes[role] for role in window.cameras}
     cameras = tuple(CameraInput(role, *size) for role, size in sizes.items())
     specs = [InputSpec(s.robot, cameras, window.action_horizon, window.history) for s in mixture.sources]
-    change = Changes(Switches(False, False, False, substeps=policy.parts.checklist))
+    change = Changes(Switches(camera=False, colours=False, noise=False, substeps=switches.substeps))
     single = []
     for spec, source, index in zip(specs, mixture.sources, mixture.indices, strict=True):
         read = source.read_series if isinstance(source, EpisodeReader) else source.__getitem__

@@ -13,14 +13,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from vla_data.config import from_dict, to_dict
-from vla_data.errors import CheckpointError, ConfigError
-from vla_data.files import atomic_directory, read_json, write_json
+from vla_data.errors import ConfigError
+from vla_data.files import atomic_directory
 from vla_data.fit import save_weights
 from vla_data.fit.weights import read_tensors
-from vla_data.runs import make_manifest, verify
 from vla_model.lm.tokenizer import Tokenizer
 from vla_model.policies.vla import VlaConfig, VlaNetwork
+from vla_model.records import finish, opened
 
 SUBDIRECTORY, RECORD, WEIGHTS = "start", "start.json", "network.safetensors"
 # What a network that begins with these weights has to share; how it answers and what it is told is its own.
@@ -76,8 +75,7 @@ def save_start(directory: Path, network: VlaNetwork, tokenizer: Tokenizer, camer
     with atomic_directory(directory) as part:
         save_weights(network, part / WEIGHTS)
         tokenizer.save(part)
-        write_json(part / RECORD, to_dict(record))
-        make_manifest(part, "start", record).save(part)
+        finish(part, "start", RECORD, record)
 
 
 def load_start(directory: Path) -> Start:
@@ -86,21 +84,7 @@ def load_start(directory: Path) -> Start:
     Raises:
         CheckpointError: there is none, it is damaged, or of another layout.
     """
-    inner = directory / SUBDIRECTORY
-    directory = inner if (inner / RECORD).is_file() else directory
-    if not (directory / RECORD).is_file():
-        raise CheckpointError(
-            "there are no weights to begin with",
-            where=str(directory),
-            expected=RECORD,
-            next_step="make some: vla model midtrain MIX --out DIR",
-        )
-    verify(directory)
-    try:
-        record = from_dict(_Record, read_json(directory / RECORD), where=RECORD)
-    except ConfigError as error:
-        raise CheckpointError(
-            "weights to begin with are of another layout", where=str(directory / RECORD), got=str(error)
-        ) from error
+    made_by = "vla model midtrain MIX --out DIR"
+    directory, record = opened(directory, SUBDIRECTORY, RECORD, _Record, "start", made_by)
     tensors, _ = read_tensors(directory / WEIGHTS)
     return Start(record.policy, record.cameras, tensors, Tokenizer.load(directory))

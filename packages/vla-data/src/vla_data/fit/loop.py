@@ -81,10 +81,11 @@ def fit(
         DivergedError: loss or weights became NaN or infinite; the last good resume state is kept.
         CheckpointError: `directory` holds a damaged resume state, or one of another config or module.
         SystemExit: in a process that only helped to train on several devices, when that is done.
-        ConfigError: a CUDA device was asked for and there is none.
+        ConfigError: a CUDA device was asked for and there is none, or several devices for a second time.
     """
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("there is no CUDA device", where="device", got="cuda", next_step="use device=auto")
+    _require_one_launch(config)
     with _environment(config), isolated_rng():
         from vla_data.fit import training
 
@@ -93,6 +94,8 @@ def fit(
         record = training.Record(config, on_progress, stage, validate, validate_every, average, loggers)
         resume = training.Resume(config, directory / RESUME)
         callbacks = [record, resume] if average is None else [average, record, resume]
+        if config.devices > 1:
+            _launched.append(str(directory))
         try:
             _train(module, batches, config, resume.path, callbacks)
         finally:
@@ -105,6 +108,26 @@ def fit(
     write_bytes(directory / METRICS, _as_csv(record.history))
     shutil.rmtree((directory / RESUME).parent, ignore_errors=True)
     return FitResult(record.history, round(record.seconds, 3), resume.taken_up_at)
+
+
+_launched: list[str] = []  # directories of trainings on several devices, of which a process does one
+
+
+def _require_one_launch(config: FitConfig) -> None:
+    """Helpers run the whole command again: they can meet at its one training on several devices, not two."""
+    if is_helper() and config.devices == 1:
+        raise ConfigError(
+            "a process that helps to train came to a training on one device",
+            where="devices",
+            expected="one training a command, on several devices",
+        )
+    if config.devices > 1 and _launched:
+        raise ConfigError(
+            "a command can train once on several devices",
+            where="devices",
+            got=f"a second training; the first was {_launched[0]}",
+            next_step="run the same command again: it goes on after the stages that are done",
+        )
 
 
 def _train(

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from vla_data.config import from_dict, to_dict
-from vla_data.errors import CheckpointError, ConfigError
-from vla_data.files import atomic_directory, read_json, write_json
+from vla_data.files import atomic_directory
 from vla_data.fit import load_weights, save_weights
-from vla_data.runs import make_manifest, verify
 from vla_model.align.network import SceneModel
 from vla_model.lm.checkpoint import load_lm, save_lm
 from vla_model.lm.tokenizer import Tokenizer
+from vla_model.records import finish, opened
 from vla_vision.encoder.checkpoint import EncoderRecord, load_encoder, save_encoder
 
 Record = TypeVar("Record")
@@ -36,7 +34,7 @@ def save_scene_model(
         save_lm(part / "model", model.gpt, tokenizer, "align")
         save_encoder(part / "encoder", model.encoder, encoder)
         save_weights(model.project, part / PROJECTOR)
-        finish(part, RECORD, _Record(hidden, model.blind))
+        finish(part, "align", RECORD, _Record(hidden, model.blind))
 
 
 def load_scene_model(directory: Path) -> tuple[SceneModel, Tokenizer, EncoderRecord]:
@@ -45,7 +43,8 @@ def load_scene_model(directory: Path) -> tuple[SceneModel, Tokenizer, EncoderRec
     Raises:
         CheckpointError: there is none, or it is damaged.
     """
-    directory, record = opened(directory, SUBDIRECTORY, RECORD, _Record, "--data URI --encoder DIR")
+    made_by = "vla model align --data URI --encoder DIR --start DIR --out DIR"
+    directory, record = opened(directory, SUBDIRECTORY, RECORD, _Record, "aligned model", made_by)
     gpt, tokenizer, _ = load_lm(directory / "model")
     encoder, seen = load_encoder(directory / "encoder")
     model = SceneModel(encoder, gpt, record.hidden, record.blind)
@@ -57,39 +56,3 @@ def load_scene_model(directory: Path) -> tuple[SceneModel, Tokenizer, EncoderRec
 class _Record:
     hidden: int
     blind: bool
-
-
-def finish(directory: Path, name: str, record: Any) -> None:
-    """Write the record of an aligned model, and the manifest over all its files."""
-    write_json(directory / name, to_dict(record))
-    make_manifest(directory, "align", record).save(directory)
-
-
-def opened(
-    directory: Path, subdirectory: str, name: str, kind: type[Record], options: str
-) -> tuple[Path, Record]:
-    """The directory of an aligned model (of a run its `subdirectory`) and its record, once all files match.
-
-    Args:
-        name: of the record's file; `kind`: what it is.
-        options: of `vla model align`, to make one.
-
-    Raises:
-        CheckpointError: there is none, it is damaged, or of another layout.
-    """
-    inner = directory / subdirectory
-    directory = inner if (inner / name).is_file() else directory
-    if not (directory / name).is_file():
-        raise CheckpointError(
-            "there is no aligned model",
-            where=str(directory),
-            expected=name,
-            next_step=f"train one: vla model align {options} --start DIR --out DIR",
-        )
-    verify(directory)
-    try:
-        return directory, from_dict(kind, read_json(directory / name), where=name)
-    except ConfigError as error:
-        raise CheckpointError(
-            "an aligned model of another layout", where=str(directory / name), got=str(error)
-        ) from error

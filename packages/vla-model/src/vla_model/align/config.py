@@ -9,6 +9,18 @@ from vla_data.errors import ConfigError
 from vla_data.fit.config import FitConfig
 
 
+def require_one_device(*trainings: FitConfig) -> None:
+    """Raise ConfigError if one of the trainings of a command that does several is on more than one device."""
+    most = max(t.devices for t in trainings)
+    if most > 1:
+        raise ConfigError(
+            "an alignment trains twice, and a command can train once on several devices",
+            where="devices",
+            expected="1",
+            got=str(most),
+        )
+
+
 @dataclass(frozen=True)
 class AlignConfig:
     """How a video encoder is aligned.
@@ -50,6 +62,7 @@ class AlignConfig:
     shown: int = 6
 
     def __post_init__(self) -> None:
+        require_one_device(self.first, self.both)
         least = min(self.hidden, self.questions, self.judged)
         if least < 1 or self.skip < 0 or not 0 < self.holdout < 1:
             raise ConfigError(

@@ -25,10 +25,11 @@ from vla_data.files import atomic_directory
 from vla_data.fit import FitConfig, FitResult, fit, load_weights, save_weights
 from vla_data.protocols import OnProgress, no_progress
 from vla_data.report import Block, Code, Section, Table
-from vla_model.align.checkpoint import finish, opened
+from vla_model.align.config import require_one_device
 from vla_model.lm.checkpoint import load_lm, save_lm
 from vla_model.lm.gpt import GPT, rms_norm
 from vla_model.lm.tokenizer import Tokenizer
+from vla_model.records import finish, opened
 from vla_model.statistics import wilson_interval
 from vla_ts.language.batches import IGNORED, SeriesBatch, collate, prepare
 from vla_ts.language.encoder import SeriesEncoder, SeriesEncoderConfig
@@ -75,6 +76,7 @@ class SeriesAlignConfig:
     shown: int = 12
 
     def __post_init__(self) -> None:
+        require_one_device(self.first, self.both)
         if min(self.patch_len, self.judged, *self.hidden) < 1 or self.shown < 0:
             raise ConfigError(
                 "series cannot be aligned like this",
@@ -179,7 +181,7 @@ def save_series_model(directory: Path, model: SeriesModel, tokenizer: Tokenizer)
     with atomic_directory(directory) as part:
         save_lm(part / "model", model.gpt, tokenizer, "align series")
         save_weights(model.encoder, part / WEIGHTS)
-        finish(part, RECORD, model.encoder.config)
+        finish(part, "align", RECORD, model.encoder.config)
 
 
 def load_series_model(directory: Path) -> tuple[SeriesModel, Tokenizer]:
@@ -188,7 +190,10 @@ def load_series_model(directory: Path) -> tuple[SeriesModel, Tokenizer]:
     Raises:
         CheckpointError: there is none, or it is damaged.
     """
-    directory, config = opened(directory, SUBDIRECTORY, RECORD, SeriesEncoderConfig, "--series")
+    made_by = "vla model align --series --start DIR --out DIR"
+    directory, config = opened(
+        directory, SUBDIRECTORY, RECORD, SeriesEncoderConfig, "aligned series encoder", made_by
+    )
     gpt, tokenizer, _ = load_lm(directory / "model")
     model = SeriesModel(gpt, config)
     load_weights(model.encoder, directory / WEIGHTS)

@@ -115,8 +115,8 @@ def _overview(found: Evaluation) -> Section:
     return Section("Perception", (table, Text(f"{rate} on this machine.")))
 
 
-def _six(b: DetectionScores) -> tuple[float, ...]:
-    return b.map50, b.map50_95, b.precision, b.recall, b.recall_any_class, b.recall_of_ten
+def _boxes_row(b: DetectionScores) -> tuple[str, ...]:
+    return _three(b.map50, b.map50_95, b.precision, b.recall, b.recall_any_class, b.recall_of_ten)
 
 
 def _boxes(groups: Mapping[str, GroupScores]) -> list[Block] | None:
@@ -133,7 +133,7 @@ def _boxes(groups: Mapping[str, GroupScores]) -> list[Block] | None:
     found = {name: g.boxes for name, g in groups.items() if g.boxes is not None}
     if not found:
         return None
-    rows = tuple((name, f"{b.truths:,}", *_three(*_six(b))) for name, b in found.items())
+    rows = tuple((name, f"{b.truths:,}", *_boxes_row(b)) for name, b in found.items())
     first = next(iter(found.values()))
     by_class = tuple(
         (name, f"{count:,}", *_three(ap50, ap)) for name, (ap50, ap, count) in first.by_class.items()
