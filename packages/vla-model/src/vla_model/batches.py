@@ -53,6 +53,13 @@ class PolicyBatches:
         }
         if self.shapes.past:
             arrays["past"] = self.action.normalize(self.table.past(rows, self.shapes.past))
+        if self.shapes.depth:
+            assert self.table.depth is not None
+            arrays["depth"] = self.table.depth[rows]
+        if self.shapes.velocity:
+            assert self.table.flow is not None
+            arrays["flow_known"] = rows > self.table.first[rows]
+            arrays["flow"] = self.table.flow[rows]
         if self.shapes.places:
             assert self.table.pixels is not None
             rng = np.random.default_rng((self.fit.seed, VIEW_STREAM, number))

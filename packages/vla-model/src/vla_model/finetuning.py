@@ -130,7 +130,13 @@ def finetune(
     listed = kind.checklists(config.policy)
     looks = kind.looks(config.policy)
     table = SampleTable.of(
-        source, seen_in_data(input_spec), horizon, on_progress, checklists=listed, targets=bool(looks)
+        source,
+        seen_in_data(input_spec),
+        horizon,
+        on_progress,
+        checklists=listed,
+        targets=bool(looks),
+        velocity=kind.velocity(config.policy),
     )
     stats = PolicyStats(
         NormStats.of([table.state], f"state of {source.name}"),
@@ -200,8 +206,9 @@ def _input_spec(source: EpisodeSource, config: FinetuneConfig, horizon: int) -> 
     sizes = {n: first.images[n][0].shape for n in names}
     if len({s[:2] for s in sizes.values()}) > 1:
         raise ConfigError("cameras of one policy must have one size", where="cameras", got=str(sizes))
-    cameras = tuple(CameraInput(n, sizes[n][0], sizes[n][1]) for n in names)
     policy, kind = config.policy, kind_of(config.policy)
+    deep = kind.depth(policy)
+    cameras = tuple(CameraInput(n, sizes[n][0], sizes[n][1], deep) for n in names)
     places = kind.looks(policy)
     if places:
         cameras = (CameraInput(ROVING, cameras[0].height, cameras[0].width),)
@@ -242,6 +249,8 @@ def _shapes(
         history=kind_of(policy).history(policy),
         past=kind_of(policy).past(policy),
         places=places,
+        depth=kind_of(policy).depth(policy),
+        velocity=kind_of(policy).velocity(policy),
         text_length=texts.length,
     )
 

@@ -95,12 +95,15 @@ class MidtrainConfig:
 
     def __post_init__(self) -> None:
         policy = self.policy
-        if policy.head not in ("continuous", "flow") or policy.looks or policy.parts.past_steps:
+        parts = policy.parts
+        untold = policy.looks or parts.past_steps or parts.depth or parts.velocity
+        if policy.head not in ("continuous", "flow") or untold:
             raise ConfigError(
                 "a policy cannot be trained on a mixture like this",
                 where="policy",
-                expected="head continuous or flow, no places to look from, no past actions",
-                got=f"head {policy.head}, looks {list(policy.looks)}, past_steps {policy.parts.past_steps}",
+                expected="head continuous or flow; no looks, past actions, depth or velocity",
+                got=f"head {policy.head}, looks {list(policy.looks)}, past_steps {parts.past_steps}, "
+                f"depth {parts.depth}, velocity {parts.velocity}",
             )
 
 

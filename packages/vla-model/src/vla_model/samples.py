@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float16, Float32, Int64, UInt8
 
 from vla_data.chunks import chunk_actions
 from vla_data.errors import DataError
 from vla_data.protocols import EpisodeSource, OnProgress, Progress, no_progress
 from vla_data.types import CameraInput, Episode
+from vla_model.policies.planes import depth_of, flow_of
 from vla_model.prompt.episodes import episode_checklist, with_checklist
 from vla_model.views import target_pixels
 
@@ -32,6 +33,8 @@ class SampleTable:
         wordings: index into `texts` of every wording of the sample's episode; −1 pads, [N, W].
         texts: all wordings.
         first: the row of each sample's episode's first step, int64 [N].
+        depth: float16 [N, cameras, height, width], metres, where it is asked for; 0 where unknown.
+        flow: float16 [N, cameras, height, width, 2], where it is asked for (`vla_model.policies.planes`).
         pixels: how much of what the task is about each camera shows, where labels tell and it is asked for.
     """
 
@@ -41,6 +44,8 @@ class SampleTable:
     wordings: Int64[np.ndarray, "n w"]
     texts: tuple[str, ...]
     first: Int64[np.ndarray, "n"]
+    depth: Float16[np.ndarray, "n cameras height width"] | None = None
+    flow: Float16[np.ndarray, "n cameras height width 2"] | None = None
     pixels: Int64[np.ndarray, "n cameras"] | None = None
 
     def __len__(self) -> int:
@@ -48,7 +53,8 @@ class SampleTable:
 
     @property
     def nbytes(self) -> int:
-        return self.images.nbytes + self.state.nbytes + self.chunks.nbytes
+        arrays = (self.images, self.state, self.chunks, self.depth, self.flow)
+        return sum(a.nbytes for a in arrays if a is not None)
 
     @classmethod
     def of(
@@ -60,12 +66,14 @@ class SampleTable:
         *,
         checklists: bool = False,
         targets: bool = False,
+        velocity: bool = False,
     ) -> SampleTable:
         """Read every episode of a source.
 
         Args:
             checklists: put an episode's sub-steps below each of its wordings.
             targets: fill `pixels`.
+            velocity: fill `flow`; `depth` is filled where the cameras say so.
 
         Raises:
             DataError: there is no episode, or one lacks a camera or has it at another size, or the labels
@@ -74,10 +82,14 @@ class SampleTable:
         if len(source) == 0:
             raise DataError("no episode to train on", where=source.name, expected="at least one episode")
         images, states, chunks, said, shown = [], [], [], [], []
+        deep: list[np.ndarray] = []
+        moved: list[np.ndarray] = []
         texts: dict[str, int] = {}
         for i in range(len(source)):
             episode = source[i]
             images.append(_images(episode, cameras))
+            deep += [_depth(episode, cameras)] if cameras[0].depth else []
+            moved += [_flow(images[-1], source.robot.action.control_hz)] if velocity else []
             states.append(episode.state)
             if targets:
                 shown.append(target_pixels(episode, [c.name for c in cameras]))
@@ -96,6 +108,8 @@ class SampleTable:
             np.repeat(rows, lengths, axis=0),
             tuple(texts),
             np.repeat(np.cumsum([0, *lengths[:-1]]), lengths),
+            np.concatenate(deep) if deep else None,
+            np.concatenate(moved) if velocity else None,
             np.concatenate(shown) if targets else None,
         )
 
@@ -149,3 +163,29 @@ def _images(episode: Episode, cameras: Sequence[CameraInput]) -> np.ndarray:
             )
         out.append(stacked.transpose(0, 3, 1, 2))
     return np.stack(out, axis=1)
+
+
+def _depth(episode: Episode, cameras: Sequence[CameraInput]) -> np.ndarray:
+    """Depth of one episode, float16 [T, cameras, height, width]."""
+    missing = [c.name for c in cameras if c.name not in episode.depth]
+    if missing:
+        raise DataError(
+            "an episode lacks the depth that a policy is to look at",
+            where=f"episode {episode.id}",
+            expected=f"depth of {', '.join(missing)}",
+            got=", ".join(episode.depth) or "no depth",
+            next_step="record it: vla data generate … --set depth=true; or switch it off: "
+            "--set policy.parts.depth=false",
+        )
+    seen = [
+        [depth_of(frames[t], c.height, c.width) for t in range(len(frames))]
+        for c in cameras
+        for frames in (episode.depth[c.name],)
+    ]
+    return np.stack(seen, axis=1)
+
+
+def _flow(images: np.ndarray, hz: float) -> np.ndarray:
+    """What moved since the step before, in the images [T, cameras, 3, height, width] of one episode."""
+    before = np.concatenate([images[:1], images[:-1]])
+    return flow_of(np.stack([before, images], axis=1), np.arange(len(images)) > 0, hz)

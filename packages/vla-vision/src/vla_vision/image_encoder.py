@@ -32,6 +32,7 @@ class ImageEncoderConfig:
         layers: 3×3 convolutions after the stem.
         stem_kernel, stem_stride: of the first convolution.
         condition_dim: width of the condition vector; 0 for none.
+        planes: numbers at every pixel beside its colour (`vla_vision.encoder.inputs`: depth, flow).
     """
 
     height: int = 64
@@ -41,6 +42,7 @@ class ImageEncoderConfig:
     stem_kernel: int = 8
     stem_stride: int = 4
     condition_dim: int = 64
+    planes: int = 0
 
 
 class ImageEncoder(nn.Module):
@@ -60,7 +62,7 @@ class ImageEncoder(nn.Module):
             )
         self.config = config
         c = config.channels
-        stem = nn.Conv2d(3, c, config.stem_kernel, config.stem_stride)
+        stem = nn.Conv2d(3 + config.planes, c, config.stem_kernel, config.stem_stride)
         self.convolutions = nn.ModuleList(
             [stem, *(nn.Conv2d(c, c, 3, padding=1) for _ in range(config.layers))]
         )
@@ -84,10 +86,15 @@ class ImageEncoder(nn.Module):
         return self._spatial_softmax(self.feature_map(images, condition))
 
     def feature_map(
-        self, images: UInt8[Tensor, "b 3 h w"], condition: Float[Tensor, "b c"] | None = None
+        self,
+        images: UInt8[Tensor, "b 3 h w"],
+        condition: Float[Tensor, "b c"] | None = None,
+        planes: Float[Tensor, "b p h w"] | None = None,
     ) -> Float[Tensor, "b channels rows columns"]:
         """What every place of the images looks like, at the stem's resolution."""
         x_BCHW = images.to(self.temperature.dtype) / 127.5 - 1.0
+        if planes is not None:
+            x_BCHW = torch.cat([x_BCHW, planes.to(x_BCHW.dtype)], dim=1)
         for i, convolution in enumerate(self.convolutions):
             x_BCHW = self.norms[i](convolution(x_BCHW))
             if self.film and condition is not None:

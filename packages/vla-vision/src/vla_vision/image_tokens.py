@@ -39,10 +39,13 @@ class ImageTokens(nn.Module):
         self.register_buffer("places", torch.stack([x, y], dim=-1).flatten(0, 1), persistent=False)
 
     def forward(
-        self, images: UInt8[Tensor, "b 3 h w"], condition: Float[Tensor, "b c"] | None = None
+        self,
+        images: UInt8[Tensor, "b 3 h w"],
+        condition: Float[Tensor, "b c"] | None = None,
+        planes: Float[Tensor, "b p h w"] | None = None,
     ) -> Float[Tensor, "b count width"]:
         """Tokens; each says what it saw and where."""
-        x_BCHW = self.encoder.feature_map(images, condition)
+        x_BCHW = self.encoder.feature_map(images, condition, planes)
         if self.learn is None:
             x_BCHW = nn.functional.avg_pool2d(x_BCHW, POOL)
         x_BPC = x_BCHW.flatten(2).transpose(1, 2)

@@ -63,12 +63,14 @@ class HfConfig:
     sha256: str = ""
 
     def __post_init__(self) -> None:
-        if self.lora_rank < 0 or self.parts.past_steps:
+        parts = self.parts
+        if self.lora_rank < 0 or parts.past_steps or parts.depth or parts.velocity:
             raise ConfigError(
                 "a policy cannot stand on a backbone like this",
                 where="HfConfig",
-                expected="lora_rank of at least 0, no past actions",
-                got=f"lora_rank {self.lora_rank}, past_steps {self.parts.past_steps}",
+                expected="lora_rank of at least 0, no past actions, depth or velocity",
+                got=f"lora_rank {self.lora_rank}, past_steps {parts.past_steps}, depth {parts.depth}, "
+                f"velocity {parts.velocity}",
             )
 
 

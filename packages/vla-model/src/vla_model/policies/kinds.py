@@ -36,6 +36,7 @@ class Kind:
         prepare: completes a config before training.
         codes: config → whether answers are codes of an action codec.
         history: config → moments that are looked at; past: past actions that are given.
+        depth: config → whether depth is looked at; velocity: whether what moved since the moment before is.
         checklists: config → whether sub-tasks below an instruction are read.
         looks: config → places that it may look from, through one camera; empty for a camera that stands.
     """
@@ -49,6 +50,8 @@ class Kind:
     codes: Callable[[Any], bool] = lambda config: config.head in CODE_HEADS
     history: Callable[[Any], int] = lambda config: 1
     past: Callable[[Any], int] = lambda config: 0
+    depth: Callable[[Any], bool] = lambda config: False
+    velocity: Callable[[Any], bool] = lambda config: False
     checklists: Callable[[Any], bool] = lambda config: False
     looks: Callable[[Any], tuple[str, ...]] = lambda config: ()
 
@@ -101,7 +104,10 @@ KINDS: dict[str, Kind] = {
         _prompts,
         _load_prompts,
         shares_wording=True,
+        history=lambda config: 1 + config.parts.velocity,
         past=lambda config: config.parts.past_steps,
+        depth=lambda config: config.parts.depth,
+        velocity=lambda config: config.parts.velocity,
         checklists=lambda config: config.parts.checklist,
         looks=lambda config: config.looks,
     ),

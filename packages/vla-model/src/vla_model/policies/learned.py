@@ -18,6 +18,7 @@ from vla_data.protocols import ActionCodec
 from vla_data.types import ActionChunk, InputSpec, ObservationWindow, stack_windows
 from vla_model.checkpoint import CODEC, WEIGHTS, PolicyRecord, PolicyStats, read_checkpoint
 from vla_model.policies.kinds import kind_named
+from vla_model.policies.planes import flow_of, moved_on, observed_depth
 from vla_model.policies.shapes import PolicyNetwork, PolicyShapes
 from vla_model.policies.texts import Texts
 
@@ -59,6 +60,14 @@ class LearnedPolicy:
             "state": Normalizer(self.stats.state).normalize(states),
             "text": self.texts.encode([w.latest.instruction for w in windows]),
         }
+        height, width, cameras = shapes.height, shapes.width, self.input_spec.cameras
+        if shapes.depth:
+            seen = [observed_depth(windows, c.name, (height, width)) for c in cameras]
+            arrays["depth"] = np.stack(seen, axis=1)
+        if shapes.velocity:
+            arrays["flow_known"] = moved_on(windows)
+            hz = self.input_spec.robot.action.control_hz
+            arrays["flow"] = flow_of(arrays["images"], arrays["flow_known"], hz)
         if shapes.places:
             (camera,), names = self.input_spec.cameras, self.input_spec.places
             arrays["view"] = np.array([names.index(w.latest.places[camera.name]) for w in windows])

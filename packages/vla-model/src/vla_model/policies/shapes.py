@@ -10,6 +10,9 @@ from torch import Tensor
 
 # A batch of B observations, by name:
 #   images  uint8 [B, history, cameras, 3, height, width], the latest last
+#   depth   float16 [B, cameras, height, width], metres of the latest image; 0 where unknown
+#   flow    float16 [B, cameras, height, width, 2], what moved since the image before, image widths
+#           and heights a second; flow_known bool [B], whether there was one
 #   state   float32 [B, state_dim], normalised
 #   text    int64 [B, text_length], 0 or the padding token behind the end
 #   past    float32 [B, past, action_dim], normalised, the latest last
@@ -43,6 +46,8 @@ class PolicyShapes:
     past: int = 0
     text_length: int = 24
     places: int = 0
+    depth: bool = False
+    velocity: bool = False
 
 
 @runtime_checkable

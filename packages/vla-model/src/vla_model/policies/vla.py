@@ -4,7 +4,8 @@ Notable features:
 - the prompt is read once an episode: its keys and values are kept, and within a training batch each
   different prompt is read once
 - what the prompt came to modulates the convolutions that look (FiLM): the eye knows what is asked
-- pictures become tokens by TokenLearner, past actions by the series encoder, the state by a linear map
+- pictures, with depth and velocity where they are given, become tokens by TokenLearner, past actions by the
+  series encoder, the state by a linear map
 - the answer is action codes one after the other (`codes`), all at once (`parallel`), numbers (`continuous`),
   or noise carried to numbers (`flow`)
 """
@@ -19,10 +20,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vla_data.errors import ConfigError
 from vla_model.lm.config import GPTConfig
 from vla_model.lm.gpt import GPT, Cache, rms_norm
 from vla_model.lm.tokenizer import SPECIAL
 from vla_model.policies.heads import ContinuousHead, FlowHead, ParallelCodesHead
+from vla_model.policies.planes import plane_count, planes_of
 from vla_model.policies.shapes import Batch, PolicyShapes
 from vla_model.policies.texts import PAD_TOKEN
 from vla_model.prompt.episodes import PromptParts
@@ -64,6 +67,15 @@ class VlaConfig:
     vocab_size: int = 768
     looks: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.looks and (self.parts.depth or self.parts.velocity):
+            raise ConfigError(
+                "a policy that looks around sees colours alone",
+                where="policy.looks",
+                expected="parts.depth and parts.velocity off where there are looks",
+                got=f"depth {self.parts.depth}, velocity {self.parts.velocity}",
+            )
+
 
 class VlaNetwork(nn.Module):
     """Prompt, series and pictures → codes or actions (`vla_model.policies.shapes.Batch`)."""
@@ -72,7 +84,12 @@ class VlaNetwork(nn.Module):
         super().__init__()
         self.config, self.shapes = config, shapes
         eye = ImageEncoderConfig(
-            shapes.height, shapes.width, config.channels, config.layers, condition_dim=config.width
+            shapes.height,
+            shapes.width,
+            config.channels,
+            config.layers,
+            condition_dim=config.width,
+            planes=plane_count(config.parts),
         )
         self.eyes = nn.ModuleList(
             ImageTokens(eye, config.video_tokens, config.width) for _ in range(shapes.cameras)
@@ -172,7 +189,11 @@ class VlaNetwork(nn.Module):
         return given
 
     def _video(self, batch: Batch, told_BD: Tensor) -> list[Tensor]:
-        seen = [eye(batch["images"][:, -1, i], told_BD) for i, eye in enumerate(self.eyes)]
+        parts = self.config.parts
+        seen = [
+            eye(batch["images"][:, -1, i], told_BD, planes_of(batch, i, parts))
+            for i, eye in enumerate(self.eyes)
+        ]
         return [torch.cat(seen, dim=1) + self.place]
 
     def forward(self, batch: Batch) -> Tensor:

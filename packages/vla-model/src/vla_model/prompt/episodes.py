@@ -55,6 +55,7 @@ def prompt_for(
     said: tuple[Said, ...] = ("camera", "actions") if places else ("actions",)
     given: dict[VideoChannel, bool] = {"rgb": True, "depth": parts.depth, "velocity": parts.velocity}
     channels: tuple[VideoChannel, ...] = tuple(name for name, there in given.items() if there)
+    shown = max(1, spec.history - parts.velocity)  # a velocity takes the moment before
     return Prompt(
         task=task,
         robot=told_robot(spec.robot) if parts.robot else None,
@@ -63,7 +64,7 @@ def prompt_for(
         checklist=checklist if parts.checklist else (),
         state=parts.state,
         past_steps=parts.past_steps,
-        videos=tuple(Video(c.name, spec.history, channels) for c in spec.cameras),
+        videos=tuple(Video(c.name, shown, channels) for c in spec.cameras),
     )
 
 
