@@ -1,6 +1,7 @@
 """What each part of the prompt is worth: the VLA policy with all of it, and with one part left out at a time.
 
-On the five tasks of the quick start: robot, cameras, checklist of sub-tasks, state, past actions. Same
+On the five tasks of the quick start: robot, cameras, checklist of sub-tasks, state, past actions, and beside
+colours the depth and what moved (optical flow). Same
 demonstrations, steps, seed and unseen placements for all; differences are in pairs (Newcombe's interval).
 Wordings kept out of training are tried too. The compact policy, which reads words alone, stands beside them.
 
@@ -18,8 +19,8 @@ from functools import partial
 from pathlib import Path
 
 from _frame import Check, run
-from policies import COMPACT, STEPS, slug, tell, train
-from vla_cli.quickstart import PRESETS, QuickstartConfig, stages
+from policies import COMPACT, slug, tell, train
+from vla_cli.quickstart import PRESETS, QuickstartConfig, demonstrate, stages
 from vla_data.runs import Stage, run_stage
 from vla_model.evaluate import Arm, EvalResult, evaluate
 from vla_model.finetuning import PRESETS as POLICIES
@@ -28,7 +29,7 @@ from vla_model.prompt.episodes import PromptParts
 from vla_model.statistics import Pairs, newcombe_interval
 
 WHOLE = "all of it"
-ALL = PromptParts(past_steps=8)
+ALL = PromptParts(past_steps=8, depth=True, velocity=True)
 ARMS = {
     WHOLE: ALL,
     "without robot": replace(ALL, robot=False),
@@ -36,7 +37,10 @@ ARMS = {
     "without checklist": replace(ALL, checklist=False),
     "without state": replace(ALL, state=False),
     "without past actions": replace(ALL, past_steps=0),
+    "without depth": replace(ALL, depth=False),
+    "without velocity": replace(ALL, velocity=False),
 }
+STEPS = 2500
 PLACEMENTS = 50  # a task
 
 
@@ -64,17 +68,19 @@ def main(smoke: bool, out: Path | None = None) -> list[Check]:
 
 
 def _stages(config: QuickstartConfig, out: Path, smoke: bool) -> list[Stage]:
-    """The quick start's stages up to its policy, and a policy for each arm."""
+    """The quick start's stages up to its policy, its demonstrations with depth, and a policy for each arm."""
     needed = [s for s in stages(config, out, None, tell) if s.name in ("generate", "codec", "policy")]
-    data, codec = out / "data", out / "codec"
+    data = out / "data-with-depth"
+    generated = replace(config.generate, tasks=config.tasks, seed=config.seed, depth=True)
+    needed.append(Stage("generate", data, generated, (), lambda: demonstrate(generated, data, None, tell)))
     for name, parts in ARMS.items():
         base = POLICIES["debug" if smoke else "default"]()
         steps = base.fit.steps if smoke else STEPS
         policy = VlaConfig(head="continuous", parts=parts, text_tokens=256)
         chosen = replace(base, policy=policy, fit=replace(base.fit, steps=steps))
         target = out / slug(f"prompt {name}")
-        work = partial(train, chosen, data, codec, target)
-        needed.append(Stage("policy", target, chosen, (data, codec), work))
+        work = partial(train, chosen, data, None, target)
+        needed.append(Stage("policy", target, chosen, (data,), work))
     return needed
 
 

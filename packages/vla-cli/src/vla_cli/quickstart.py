@@ -117,7 +117,7 @@ def stages(config: QuickstartConfig, out: Path, workers: int | None, on_progress
     arms = quickstart_arms(policy / "checkpoint")
     protocol = {"evaluation": to_dict(evaluation), "arms": {a.name: a.wording for a in arms}}
     return [
-        Stage("generate", data, generate, (), lambda: _generate(generate, data, workers, on_progress)),
+        Stage("generate", data, generate, (), lambda: demonstrate(generate, data, workers, on_progress)),
         Stage("explore", out / "explore", {}, (data,), lambda: _explore(data, on_progress)),
         Stage(
             "perceive",
@@ -155,9 +155,10 @@ def quickstart_arms(checkpoint: Path) -> tuple[Arm, ...]:
     )
 
 
-def _generate(
+def demonstrate(
     config: GenerateConfig, out: Path, workers: int | None, on_progress: OnProgress
 ) -> tuple[dict[str, Any], list[Section]]:
+    """Episodes of a simulator's expert, as a stage."""
     from vla_data.sim.generate import generate
 
     summary = generate(config, out, workers=workers, on_progress=on_progress)

@@ -99,6 +99,11 @@ class LiberoEnv(SlotEnv):
         """The cap of the published protocol, settling not counted."""
         return HORIZONS[task.partition("/")[0]]
 
+    def inside(self, slot: int) -> tuple[Any, Any, Any]:
+        """For a scripted expert: MuJoCo's model and data of a slot, and LIBERO's description of its task."""
+        env = self._slot(slot).env
+        return *self._physics(env), env.env.parsed_problem
+
     def _describe(self, views: tuple[CameraView, ...]) -> tuple[Camera, ...]:
         if not views:
             return ()

@@ -67,4 +67,10 @@ def _tabletop(env: Any) -> Policy:
     return Onlooker(env)
 
 
-_EXPERTS: dict[str, Callable[[Any], Policy]] = {"MetaWorldEnv": _metaworld, "TabletopEnv": _tabletop}
+def _libero(env: Any) -> Policy:
+    from vla_data.sim.libero_expert import LiberoExpert
+
+    return LiberoExpert(env)
+
+
+_EXPERTS: dict[str, Callable[[Any], Policy]] = {"MetaWorldEnv": _metaworld, "TabletopEnv": _tabletop, "LiberoEnv": _libero}

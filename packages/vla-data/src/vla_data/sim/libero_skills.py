@@ -1,0 +1,154 @@
+"""What a script can do in LIBERO: pick up, put down, open, close, turn on. Skills are generators of actions
+(`vla_data.sim.libero_arm`)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from vla_data.sim.libero_arm import Arm, Moves, turned
+from vla_data.sim.libero_grasps import Grasp, around, by_rim, closing
+
+HOVER = 0.10  # metres above a grasp
+CLEAR = 0.05  # metres between what is carried and what is passed
+LIFT = 0.12  # metres that are lifted at least
+LIFTED = 0.03  # metres: less is a failed grasp
+TRIES = 4  # the last ones are not tried again
+APART = 0.5  # radians between the yaws of two tries
+PASSED = 0.13  # metres beside the way that must be cleared
+NARROW = 0.05  # metres that fingers cost where there will be no room for them
+ROUND = ("bowl", "ramekin", "plate", "mug")
+COLLIDES = 0  # group of the shapes that collide
+
+
+class Skills:
+    """Skills of one environment.
+
+    Args:
+        arm: its hand.
+        called: name of a thing → words for it.
+    """
+
+    def __init__(self, arm: Arm) -> None:
+        self.arm = arm
+        self._mujoco: Any = importlib.import_module("mujoco")
+
+    def points(self, name: str) -> np.ndarray:
+        return self.arm.shapes.points(self.arm.data, name)
+
+    def centre(self, name: str) -> Float64[np.ndarray, "3"]:
+        """The middle of the box around a thing."""
+        points = self.points(name)
+        return (points.min(axis=0) + points.max(axis=0)) / 2
+
+    def grasps(self, name: str, between: np.ndarray | None = None) -> list[Grasp]:
+        """How to take hold of a thing, the best first.
+
+        Args:
+            between: a direction in which there will be no room for fingers.
+        """
+        ways = by_rim if any(word in name for word in ROUND) else around
+        found = ways(self.points(name), self.arm.shapes.others(self.arm.data, name))
+        if between is None:
+            return found
+        return sorted(found, key=lambda g: g.cost + NARROW * abs(float(closing(g.yaw) @ between[:2])))
+
+    def pick(self, name: str, called: str, between: np.ndarray | None = None) -> Moves:
+        """Take hold of a thing and lift it; tries again elsewhere where it slips."""
+        arm, tried = self.arm, []
+        while True:
+            grasp = _other(self.grasps(name, between), tried)
+            tried = [*tried, grasp][-TRIES:]
+            turn = turned(grasp.yaw) @ arm.down
+            arm.doing = f"move above the {called}"
+            yield from arm.open_first()
+            yield from arm.go(grasp.position + [0, 0, HOVER], turn, near=0.015)
+            yield from arm.go(grasp.position + [0, 0, HOVER], turn, near=0.003, limit=8)
+            arm.doing = f"lower onto the {called}"
+            yield from arm.go(grasp.position, turn, near=0.006, limit=40)
+            arm.doing = f"take the {called}"
+            before = self.centre(name)[2]
+            yield from arm.close()
+            arm.doing = f"lift the {called}"
+            yield from arm.go(grasp.position + [0, 0, LIFT], turn, near=0.02, limit=30)
+            if self.centre(name)[2] - before > LIFTED:
+                return
+
+    def put(
+        self, name: str, spot: np.ndarray, called: str, where: str, along: np.ndarray | None = None
+    ) -> Moves:
+        """Put what is held down: the middle of its underside at `spot`, then let go and rise.
+
+        Args:
+            along: how the line on which fingers close shall lie; None leaves it.
+        """
+        arm = self.arm
+        turn, goal = arm.rotation, np.asarray(spot, float)
+        high = self._passing(name, goal) + CLEAR
+        arm.doing = f"carry the {called} {where}"
+        yield from arm.go(np.array([*arm.position[:2], high + self._above_underside(name)]), turn, 0.03, 40)
+        if along is not None:
+            turn = aligned(turn, along)
+        for near, limit in ((0.02, 60), (0.008, 12)):
+            over = np.array([*goal[:2], high])
+            yield from arm.go(over + self._held(name), turn, near, limit)
+        arm.doing = f"lower the {called} {where}"
+        yield from arm.go(goal + self._held(name), turn, 0.008, 40, slow=0.6)
+        arm.doing = f"let go of the {called}"
+        yield from arm.open()
+        yield from arm.go(arm.position + [0, 0, HOVER], turn, 0.03, 20)
+
+    def support(self, xy: Sequence[float], held: str, top: float, radius: float = 0.02) -> float:
+        """Height of what lies below a place, below `top`, a thing that is to be put there apart."""
+        heights = []
+        for dx, dy in ((0, 0), (radius, 0), (-radius, 0), (0, radius), (0, -radius)):
+            start = np.array([xy[0] + dx, xy[1] + dy, top])
+            heights.append(top - self._ray(start, held))
+        return max(heights)
+
+    def _ray(self, start: np.ndarray, held: str) -> float:
+        model, data = self.arm.model, self.arm.data
+        body, hit = model.body(f"{held}_main").id, np.zeros(1, np.int32)
+        groups = np.zeros(6, np.uint8)
+        groups[COLLIDES] = 1
+        far = self._mujoco.mj_ray(model, data, start, np.array([0.0, 0, -1]), groups, 1, body, hit)
+        return far if far >= 0 else start[2]
+
+    def _held(self, name: str) -> Float64[np.ndarray, "3"]:
+        """From the middle of the underside of what is held to the hand."""
+        points = self.points(name)
+        low, high = points.min(axis=0), points.max(axis=0)
+        return self.arm.position - [*((low + high) / 2)[:2], low[2]]
+
+    def _above_underside(self, name: str) -> float:
+        return float(self._held(name)[2])
+
+    def _passing(self, name: str, goal: np.ndarray) -> float:
+        """The highest point of what stands along the way."""
+        others = self.arm.shapes.others(self.arm.data, name)
+        start, end = self.centre(name)[:2], goal[:2]
+        way = end - start
+        share = np.clip((others[:, :2] - start) @ way / max(float(way @ way), 1e-9), 0, 1)
+        beside = np.linalg.norm(others[:, :2] - (start + share[:, None] * way), axis=1) < PASSED
+        return float(max(others[beside, 2].max(initial=goal[2]), goal[2]))
+
+
+def _other(grasps: Sequence[Grasp], tried: Sequence[Grasp]) -> Grasp:
+    """The best that is unlike what was tried."""
+
+    def unlike(grasp: Grasp, one: Grasp) -> bool:
+        far = float(np.linalg.norm(grasp.position[:2] - one.position[:2]))
+        return abs(grasp.yaw - one.yaw) >= APART or far > 0.03
+
+    return next((g for g in grasps if all(unlike(g, t) for t in tried)), grasps[0])
+
+
+def aligned(rotation: np.ndarray, along: np.ndarray) -> Float64[np.ndarray, "3 3"]:
+    """A hand turned about the vertical, as little as it takes, so that its fingers close along a line."""
+    closes = rotation[:2, 0]
+    angle = float(np.arctan2(along[1], along[0]) - np.arctan2(closes[1], closes[0]))
+    return turned((angle + np.pi / 2) % np.pi - np.pi / 2) @ rotation
