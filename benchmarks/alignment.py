@@ -26,9 +26,20 @@ VLA = Path(sys.executable).with_name("vla")
 TEXT = Path(__file__).resolve().parents[1] / "docs"
 SCENES, SMOKE_SCENES = 2500, 6
 GOAL, FLOOR = 0.85, 0.1  # right answers; how far controls may be above the guess
-DETECTOR = ("--imgsz", "160", "--epochs", "6", "--every", "4", "--set", "fit.threads=1")
+DETECTOR = (
+    "--imgsz",
+    "160",
+    "--epochs",
+    "6",
+    "--every",
+    "4",
+    "--set",
+    "fit.threads=1",
+    "--set",
+    "suppress=true",
+)
 ENCODER = ("--depth", "none", "--parts", "objects", "--set", "fit.steps=800")
-LM = ("--depth", "3", "--set", "vocab_size=1024", "--procedures", "3000", "--tokens", "1500000")
+LM = ("--depth", "4", "--set", "vocab_size=1024", "--procedures", "3000", "--tokens", "1500000")
 SMOKE_DETECTOR, SMOKE_ENCODER = ("--preset", "debug"), ("--preset", "debug", "--parts", "objects")
 SMOKE_LM = ("--preset", "debug", "--tokens", "3000", "--set", "context=160")
 

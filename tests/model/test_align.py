@@ -105,7 +105,7 @@ def small(tokenizer: Tokenizer, blind: bool = False) -> SceneModel:
     features = FeatureConfig(16, 16, rows=2, look_dim=4)
     config = EncoderConfig(features, 16, "patches", 1, ("rgb",), 2, 4, 16, 0, 2)
     gpt = GPT(GPTConfig(tokenizer.vocab_size, 2, 32, 2, 64))
-    return SceneModel(VideoEncoder(config), gpt, 16, blind)
+    return SceneModel(VideoEncoder(config), gpt, 16, [], blind)
 
 
 def scenes(count: int) -> dict[str, torch.Tensor]:

@@ -57,17 +57,17 @@ class ImageTokens(nn.Module):
         return self.out(torch.cat([tokens_BSC, waves(attention_BSP @ places_BP2)], dim=-1))
 
 
-def waves(values: Float[Tensor, "*b n"]) -> Float[Tensor, "*b m"]:
+def waves(values: Float[Tensor, "*b n"], octaves: int = OCTAVES) -> Float[Tensor, "*b m"]:
     """Numbers of about −1 … 1 with their sines and cosines at several octaves (as in Mildenhall et al. 2020,
     arXiv:2003.08934), so that a small difference is told even where norms hide how large a number is."""
-    turns = torch.pi / 2 * 2.0 ** torch.arange(OCTAVES, device=values.device)
+    turns = torch.pi / 2 * 2.0 ** torch.arange(octaves, device=values.device)
     angles = (values[..., None] * turns).flatten(-2)
     return torch.cat([values, angles.sin(), angles.cos()], dim=-1)
 
 
-def wave_count(numbers: int) -> int:
+def wave_count(numbers: int, octaves: int = OCTAVES) -> int:
     """How many `waves` gives."""
-    return numbers * (1 + 2 * OCTAVES)
+    return numbers * (1 + 2 * octaves)
 
 
 def _cells(config: ImageEncoderConfig) -> tuple[int, int]:

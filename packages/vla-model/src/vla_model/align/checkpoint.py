@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from vla_data.files import atomic_directory
 from vla_data.fit import load_weights, save_weights
-from vla_model.align.network import SceneModel
+from vla_model.align.network import SceneModel, names_of
 from vla_model.lm.checkpoint import load_lm, save_lm
 from vla_model.lm.tokenizer import Tokenizer
 from vla_model.records import finish, opened
@@ -47,7 +47,8 @@ def load_scene_model(directory: Path) -> tuple[SceneModel, Tokenizer, EncoderRec
     directory, record = opened(directory, SUBDIRECTORY, RECORD, _Record, "aligned model", made_by)
     gpt, tokenizer, _ = load_lm(directory / "model")
     encoder, seen = load_encoder(directory / "encoder")
-    model = SceneModel(encoder, gpt, record.hidden, record.blind)
+    names = names_of(tokenizer, seen.encoder.features.class_names)
+    model = SceneModel(encoder, gpt, record.hidden, names, record.blind)
     load_weights(model.project, directory / PROJECTOR)
     return model.eval(), tokenizer, seen
 

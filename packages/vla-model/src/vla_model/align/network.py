@@ -23,6 +23,7 @@ from vla_vision.encoder.tokens import Tokens
 from vla_vision.image_tokens import wave_count, waves
 
 READ = 16
+NO_WORD = -1
 VIDEO = SPECIAL.index("<|video|>")
 
 
@@ -47,14 +48,29 @@ class Projector(nn.Module):
 class SceneModel(nn.Module):
     """Video encoder, projector, language model.
 
+    A thing that was detected is told by its token and by the words for its class beside.
+
     Args:
+        names: tokens of the words for each class that the encoder knows.
         blind: zeros stand for what is seen.
     """
 
-    def __init__(self, encoder: VideoEncoder, gpt: GPT, hidden: int, blind: bool = False) -> None:
+    names: Tensor
+
+    def __init__(
+        self,
+        encoder: VideoEncoder,
+        gpt: GPT,
+        hidden: int,
+        names: Sequence[Sequence[int]],
+        blind: bool = False,
+    ) -> None:
         super().__init__()
         self.encoder, self.gpt, self.blind = encoder, gpt, blind
         self.project = Projector(encoder.config.width, hidden, gpt.config.width)
+        longest = max(map(len, names), default=1)
+        padded = [[*n, *[NO_WORD] * (longest - len(n))] for n in names] or [[NO_WORD]]
+        self.register_buffer("names", torch.tensor(padded), persistent=False)
 
     @property
     def video_tokens(self) -> int:
@@ -67,8 +83,16 @@ class SceneModel(nn.Module):
 
     def given(self, tokens: Tokens) -> Float[Tensor, "b n d"]:
         """Tokens of the encoder as the language model takes them."""
-        given = rms_norm(self.project(tokens.values)) * tokens.mask[..., None]
+        given = rms_norm(self.project(tokens.values))
+        given = rms_norm(given + self.called(tokens.kinds)) * tokens.mask[..., None]
         return torch.zeros_like(given) if self.blind else given
+
+    def called(self, kinds: Int64[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
+        """The words for classes, one on the other; zeros for no class."""
+        known = (kinds >= 0) & (kinds < len(self.names))
+        words = torch.where(known[..., None], self.names[kinds.clamp(0, len(self.names) - 1)], NO_WORD)
+        said = self.gpt.embedded(words.clamp(min=0)) * (words >= 0)[..., None]
+        return said.sum(dim=-2)
 
     def logits(
         self, seen: Float[Tensor, "b n d"], tokens: Int64[Tensor, "b t"]
@@ -86,6 +110,11 @@ class SceneModel(nn.Module):
         said = batch["targets"] != IGNORED
         right = (logits.argmax(-1) == batch["targets"])[said].float().mean()
         return {"loss": loss, "token_accuracy": right.detach()}
+
+
+def names_of(tokenizer: Tokenizer, class_names: Sequence[str]) -> list[list[int]]:
+    """Tokens of the words for classes, as they stand within a sentence."""
+    return [tokenizer.encode(f" {name}") for name in class_names]
 
 
 def asked(tokenizer: Tokenizer, video_tokens: int, text: str) -> list[int]:

@@ -22,7 +22,7 @@ from vla_data.report import Section
 from vla_model.align.checkpoint import SUBDIRECTORY, save_scene_model
 from vla_model.align.config import AlignConfig
 from vla_model.align.judging import asked_about, guesses_of, page_of, scores_of, shown_of
-from vla_model.align.network import SceneModel
+from vla_model.align.network import SceneModel, names_of
 from vla_model.align.questions import TAUGHT
 from vla_model.align.scenes import SceneBatches, Scenes
 from vla_model.lm.checkpoint import load_lm
@@ -68,7 +68,9 @@ def align(
         store = extract_features(source, extract, out / FEATURES, on_progress, workers=workers)
     learnt, held = _split(source, list(store), config)
     torch.manual_seed(config.both.seed)
-    model = SceneModel(encoder, gpt, config.hidden, config.blind)
+    model = SceneModel(
+        encoder, gpt, config.hidden, names_of(tokenizer, record.encoder.features.class_names), config.blind
+    )
     results = _train(model, tokenizer, learnt, config, out, on_progress)
     save_scene_model(out / SUBDIRECTORY, model.eval(), tokenizer, record)
     asked = {kind: asked_about(held, kind, config.judged) for kind in TAUGHT}

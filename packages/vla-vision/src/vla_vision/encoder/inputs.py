@@ -9,6 +9,7 @@ from torch import Tensor
 from vla_vision.encoder.config import Channel
 from vla_vision.encoder.features import OBJECTS
 from vla_vision.encoder.tokens import Batch
+from vla_vision.image_tokens import wave_count, waves
 
 PLANES: dict[Channel, int] = {"rgb": 3, "depth": 2, "flow": 3}
 FLOW_SCALE, FAST, FAR = 4.0, 4.0, 0.5  # per frame width a second; per m/s; per metre
@@ -31,6 +32,7 @@ SPREADS: tuple[Column, ...] = (
     ("world_velocity_std", FAST),
 )
 WIDTHS = {"motion": 2, "depths": 1, "look": 0}
+OCTAVES = 6  # in which places and motions are told beside
 FLAGS = 5  # seen, placed, in_world, a depth, score
 BOX = 4
 
@@ -105,3 +107,19 @@ def row_inputs(batch: Batch) -> Float[Tensor, "*lead n f"]:
     parts += [torch.log1p(10 * scale * column[name].float().clamp(min=0)) for name, scale in SPREADS]
     rows = torch.cat([*parts, column["looks"].float()], dim=-1)
     return torch.where(column["valid"][..., None], torch.nan_to_num(rows), 0.0)
+
+
+def told_width(look_dim: int) -> int:
+    """Numbers in a row of `told_rows`."""
+    return row_width(look_dim) + wave_count(BOX + WIDTHS["motion"] + 1, OCTAVES)
+
+
+def told_rows(rows: Float[Tensor, "*lead n f"]) -> Float[Tensor, "*lead n g"]:
+    """Rows of `row_inputs` with place, size, motion and its amount in octaves of sines and cosines beside.
+
+    What compares two things has to tell small differences of numbers, and a norm blurs them.
+    """
+    first = BOX + FLAGS + 1
+    motion = rows[..., first : first + WIDTHS["motion"]]
+    amount = motion.norm(dim=-1, keepdim=True)
+    return torch.cat([rows, waves(torch.cat([rows[..., :BOX], motion, amount], dim=-1), OCTAVES)], dim=-1)

@@ -85,9 +85,9 @@ class PatchEncoder(nn.Module):
         found_BS3 = attention_BSP @ self.places.to(attention_BSP.dtype)
         values = self.norm(self.out(torch.cat([tokens_BSD, found_BS3], dim=-1)) + self.name)
         mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
-        slots = torch.full(values.shape[:2], NO_SLOT, dtype=torch.int64, device=values.device)
+        nothing = torch.full(values.shape[:2], NO_SLOT, dtype=torch.int64, device=values.device)
         looked = attention_BSP.unflatten(2, (self.config.history, *self.config.grid))
-        return Tokens(values, mask, slots), looked
+        return Tokens(values, mask, nothing, nothing), looked
 
     def patches(self, batch: Batch) -> Float[Tensor, "b p d"]:
         """Features of all patches of all K frames."""

@@ -88,7 +88,7 @@ class Reconstructor(nn.Module):
         x_BTPD = self.places + self.moment(when_BT1)[:, :, None]
         split = self.encoder.features.rows if self.encoder.has_objects else 0
         if self.encoder.has_objects:
-            objects = Tokens(tokens.values[:, :split], tokens.mask[:, :split], tokens.slots[:, :split])
+            objects = tokens.first(split)
             x_BTPD = self.ask(x_BTPD.flatten(1, 2), objects).unflatten(1, x_BTPD.shape[1:3])
         if self.encoder.has_patches:
             shown = tokens.values * tokens.mask[..., None]
