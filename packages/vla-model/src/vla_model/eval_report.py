@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from vla_data.charts import BarChart, Bars
 from vla_data.protocols import OnProgress, Policy, no_progress
 from vla_data.report import Gallery, Media, Section, Table, Text
+from vla_data.sim import chosen_tasks, pictures_of
 from vla_model.clips import Clip, choose_clips, film
 from vla_model.evaluate import UNTRAINED, Arm, EvalConfig, EvalResult, TaskResult, evaluate
 from vla_model.policies.registry import load_policy
@@ -28,6 +30,7 @@ def run_evaluation(
     on_progress: OnProgress = no_progress,
 ) -> tuple[dict[str, Any], list[Section]]:
     """Evaluate, film, and describe: the body of the evaluation stage."""
+    config = replace(config, tasks=chosen_tasks(config.sim, config.tasks))
     result = evaluate(arms, config, out, workers=workers, on_progress=on_progress)
     clips = choose_clips(arms, config, result, out) if config.videos else []
     film(clips, workers=workers, on_progress=on_progress)
@@ -35,7 +38,7 @@ def run_evaluation(
     trained = next((Path(a.policy) for a in arms if a.policy not in UNTRAINED), None)
     if trained is not None:
         sections.append(speed(trained, config))
-    return summarise(arms, result), sections
+    return {"simulator": pictures_of(config.sim), **summarise(arms, result)}, sections
 
 
 def summarise(arms: Sequence[Arm], result: EvalResult) -> dict[str, Any]:
@@ -85,10 +88,11 @@ def protocol(arms: Sequence[Arm], config: EvalConfig) -> str:
         "permuted": "the instruction of another task",
     }
     told = "; ".join(f"{a.name}: {wordings[a.wording]}" for a in arms if a.policy != "random") or "nothing"
+    settled = f"{config.settle_steps} settling steps, fixtures of seed {config.world_seed}, "
     return (
-        f"{config.sim}, {config.trials} placements a task of the {config.split!r} split (disjoint from "
-        f"training by construction), cap {steps}, {config.execute} actions executed between looks, "
-        f"{config.render} rendering. Told: {told}."
+        f"{pictures_of(config.sim)}, {config.trials} placements a task of the {config.split!r} split "
+        f"(disjoint from training by construction), {settled if config.sim == 'libero' else ''}cap {steps}, "
+        f"{config.execute} actions executed between looks, {config.render} rendering. Told: {told}."
     )
 
 

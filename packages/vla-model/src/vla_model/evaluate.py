@@ -10,7 +10,7 @@ it stopped. Notable features:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,16 @@ from vla_data.files import read_json, write_json
 from vla_data.pool import map_units
 from vla_data.protocols import OnProgress, Policy, Progress, SimEnv, no_progress
 from vla_data.rollout import RolloutConfig, rollout
-from vla_data.sim import CameraView, SimConfig, gl, instructions, make_env, make_expert, sub_tasks
+from vla_data.sim import (
+    CameraView,
+    SimConfig,
+    chosen_tasks,
+    gl,
+    instructions,
+    make_env,
+    make_expert,
+    sub_tasks,
+)
 from vla_data.sim.placements import placement_seed
 from vla_data.types import Trial
 from vla_model.prompt.episodes import with_checklist
@@ -61,12 +70,14 @@ class EvalConfig:
 
     Args:
         sim: simulator.
-        tasks: tasks to try.
+        tasks: tasks to try, or suites of them (`vla_data.sim.chosen_tasks`).
         trials: placements a task.
         split: which placements; `eval` ones are never seen in training by construction.
         execute: actions of a chunk executed before the policy looks again.
         max_steps: cap; None for the simulator's own.
         render: render settings of the simulator.
+        settle_steps: no-op steps after a reset that no policy sees, where the simulator's protocol has them.
+        world_seed: seed of a simulator's own fixtures, where they vary apart from the placement.
         videos: record the first success and failure of each task, for every arm but expert and random.
         threads: torch threads a worker.
         checklists: the sub-tasks of a task are told below its instruction, where the simulator knows them.
@@ -79,6 +90,8 @@ class EvalConfig:
     execute: int = 8
     max_steps: int | None = None
     render: Literal["fast", "reference"] = "fast"
+    settle_steps: int = 10
+    world_seed: int = 0
     videos: bool = True
     threads: int = 1
     checklists: bool = False
@@ -92,6 +105,7 @@ def _default() -> EvalConfig:
 
 PRESETS: dict[str, Callable[[], EvalConfig]] = {
     "default": _default,
+    "libero": lambda: EvalConfig("libero", ("libero_object",), trials=10),
     "debug": lambda: EvalConfig(tasks=("reach",), trials=2, max_steps=50, videos=False),
 }
 
@@ -170,6 +184,7 @@ def evaluate(
     """
     if len({a.slug for a in arms}) != len(arms) or not config.tasks:
         raise ConfigError("arms need distinct names, and at least one task", where="evaluation")
+    config = replace(config, tasks=chosen_tasks(config.sim, config.tasks))
     units = [u for arm in arms for u in _units(arm, config, out)]
     waiting = [u for u in units if not Path(u.path).is_file()]
     done = sum(u.stop - u.start for u in units) - sum(u.stop - u.start for u in waiting)
@@ -232,9 +247,10 @@ def _checkpoint(path: str) -> Policy:
 
 
 @lru_cache(maxsize=4)
-def open_env(sim: str, tasks: tuple[str, ...], cameras: tuple[CameraView, ...], render: str) -> SimEnv:
+def open_env(config: EvalConfig, cameras: tuple[CameraView, ...]) -> SimEnv:
     """The environment of a worker process; kept, since making one costs more than a trial."""
-    return make_env(sim, tasks, SimConfig(cameras=cameras, render=render), num_envs=1)  # type: ignore[arg-type]
+    looked_at = SimConfig(cameras, config.render, config.settle_steps, config.world_seed)
+    return make_env(config.sim, config.tasks, looked_at, num_envs=1)
 
 
 def _units(arm: Arm, config: EvalConfig, out: Path) -> list[_Unit]:
@@ -253,7 +269,7 @@ def _run_unit(unit: _Unit) -> int:
         import torch
 
         torch.set_num_threads(config.threads)
-    env = open_env(config.sim, config.tasks, arm_cameras(unit.arm), config.render)
+    env = open_env(config, arm_cameras(unit.arm))
     trials = trials_of(unit.arm, config, unit.task, unit.start, unit.stop)
     index_of = {t.seed: unit.start + i for i, t in enumerate(trials)}
     options = RolloutConfig(execute=config.execute, max_steps=config.max_steps)

@@ -12,7 +12,7 @@ from vla_cli import stages
 from vla_cli.parser import example, make_group
 
 if TYPE_CHECKING:
-    from vla_model.evaluate import Arm
+    from vla_model.evaluate import Arm, EvalConfig
 
 app = make_group("Closed-loop evaluation on benchmark simulators, with intervals.")
 
@@ -53,12 +53,59 @@ def metaworld(
     as_json: o.AsJson = False,
 ) -> None:
     """Drive Meta-World tasks from placements no training has seen."""
-    from vla_model.eval_report import run_evaluation
+    chosen = _chosen("metaworld", tasks, episodes, preset, config, set_)
+    _evaluate(chosen, checkpoint, policy, wording, out, workers, as_json)
+
+
+@app.command(
+    "libero",
+    epilog=example("vla eval libero --policy expert --tasks libero_object --episodes 10 --out runs/eval"),
+)
+def libero(
+    out: o.Out,
+    checkpoint: Checkpoint = None,
+    policy: Baseline = None,
+    tasks: o.Tasks = None,
+    episodes: o.Episodes = None,
+    wording: Wording = "train",
+    workers: o.Workers = None,
+    preset: o.PresetName = "libero",
+    config: o.ConfigFile = None,
+    set_: o.Overrides = None,
+    as_json: o.AsJson = False,
+) -> None:
+    """Drive LIBERO tasks from the fixed initial states of its protocol; a suite stands for its tasks."""
+    chosen = _chosen("libero", tasks, episodes, preset, config, set_)
+    _evaluate(chosen, checkpoint, policy, wording, out, workers, as_json)
+
+
+def _chosen(
+    sim: str,
+    tasks: list[str] | None,
+    episodes: int | None,
+    preset: str,
+    file: Path | None,
+    overrides: list[str] | None,
+) -> EvalConfig:
+    """The protocol."""
     from vla_model.evaluate import PRESETS
 
-    arm = _arm(checkpoint, policy, wording)
     names = o.split_names(tasks)
-    chosen = o.make_config(PRESETS, preset, config, set_, sim="metaworld", tasks=names, trials=episodes)
+    return o.make_config(PRESETS, preset, file, overrides, sim=sim, tasks=names, trials=episodes)
+
+
+def _evaluate(
+    chosen: EvalConfig,
+    checkpoint: Path | None,
+    policy: str | None,
+    wording: Literal["train", "unseen", "permuted"],
+    out: Path,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    from vla_model.eval_report import run_evaluation
+
+    arm = _arm(checkpoint, policy, wording, chosen.sim)
     stages.run(
         "evaluate",
         out,
@@ -70,7 +117,9 @@ def metaworld(
     )
 
 
-def _arm(checkpoint: Path | None, policy: str | None, wording: Literal["train", "unseen", "permuted"]) -> Arm:
+def _arm(
+    checkpoint: Path | None, policy: str | None, wording: Literal["train", "unseen", "permuted"], sim: str
+) -> Arm:
     """The one row of the table: exactly one of a checkpoint and a named driver."""
     from vla_data.errors import CheckpointError, ConfigError
     from vla_model.evaluate import Arm
@@ -78,8 +127,8 @@ def _arm(checkpoint: Path | None, policy: str | None, wording: Literal["train", 
     if (checkpoint is None) == (policy is None):
         raise ConfigError(
             "say who drives: exactly one of --checkpoint and --policy",
-            where="vla eval metaworld",
-            next_step="vla eval metaworld --checkpoint RUN --tasks … --out DIR",
+            where=f"vla eval {sim}",
+            next_step=f"vla eval {sim} --checkpoint RUN --tasks … --out DIR",
         )
     if checkpoint is None:
         return Arm(str(policy), str(policy), wording)

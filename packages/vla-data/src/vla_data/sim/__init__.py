@@ -33,6 +33,30 @@ def task_names(name: str) -> tuple[str, ...]:
     return lookup("simulator", TASK_LISTS, name)()
 
 
+def chosen_tasks(name: str, chosen: Sequence[str]) -> tuple[str, ...]:
+    """Tasks of a simulator by name, each once: `all` stands for all, a suite (`libero_object`) for its own.
+
+    Raises:
+        UnknownNameError: no such simulator, suite or task.
+        MissingDependencyError: its package is absent.
+    """
+    known = task_names(name)
+    found: dict[str, None] = {}
+    for one in chosen:
+        inside = known if one == "all" else [t for t in known if t.startswith(f"{one}/")]
+        found |= dict.fromkeys(inside or (lookup(f"{name} task", {t: t for t in known}, one),))
+    return tuple(found)
+
+
+def pictures_of(name: str) -> str:
+    """The simulator as results name it: with what its pictures are drawn from, where that was substituted.
+
+    Raises:
+        UnknownNameError: no such simulator.
+    """
+    return lookup("simulator", PICTURES, name)()
+
+
 def sub_tasks(name: str, task: str) -> tuple[str, ...]:
     """What a task consists of, in order; empty where the simulator does not say.
 
@@ -86,6 +110,18 @@ def _metaworld_sub_tasks(task: str) -> tuple[str, ...]:
     return phase_texts(task)
 
 
+def _libero_pictures() -> str:
+    from vla_data.sim.libero_names import visuals
+
+    return visuals()
+
+
+PICTURES: dict[str, Callable[[], str]] = {
+    "metaworld": lambda: "metaworld",
+    "libero": _libero_pictures,
+    "tabletop": lambda: "tabletop",
+}
+
 SUB_TASKS: dict[str, Callable[[str], tuple[str, ...]]] = {
     "metaworld": _metaworld_sub_tasks,
     "libero": lambda task: (),
@@ -97,9 +133,11 @@ __all__ = [
     "CameraView",
     "RandomPolicy",
     "SimConfig",
+    "chosen_tasks",
     "instructions",
     "make_env",
     "make_expert",
+    "pictures_of",
     "sub_tasks",
     "task_names",
 ]

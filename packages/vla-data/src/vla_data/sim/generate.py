@@ -27,9 +27,8 @@ from vla_data.files import read_json, remove_parts, write_json
 from vla_data.formats.rlds import RldsWriter, finish_dataset, shard_path
 from vla_data.images import ImageEncoding
 from vla_data.protocols import OnProgress, Progress, SimEnv, no_progress
-from vla_data.registry import lookup
 from vla_data.rollout import RolloutConfig, rollout
-from vla_data.sim import gl, instructions, make_env, make_expert, task_names
+from vla_data.sim import chosen_tasks, gl, instructions, make_env, make_expert
 from vla_data.sim.config import CameraView, SimConfig, Wander
 from vla_data.sim.placements import placement_seed
 from vla_data.types import Episode, Trial
@@ -45,7 +44,7 @@ class GenerateConfig:
     """Which demonstrations to make.
 
     Args:
-        sim, tasks: the simulator and its tasks.
+        sim, tasks: the simulator and its tasks, or suites of them (`vla_data.sim.chosen_tasks`).
         episodes: successes kept a task.
         seed: picks the placements, 0…999; different seeds share none.
         noise: standard deviation of noise on executed actions, in the action's own numbers.
@@ -170,6 +169,7 @@ def generate(
         MissingDependencyError: the engine is not installed.
     """
     begin = time.perf_counter()
+    config = replace(config, tasks=chosen_tasks(config.sim, config.tasks))
     directory = Path(out) / config.sim / config.version
     units = _units(config, directory)
     _claim(config, directory)
@@ -187,8 +187,7 @@ def generate(
 
 
 def _units(config: GenerateConfig, directory: Path) -> list[_Unit]:
-    known = {task: task for task in task_names(config.sim)}
-    tasks = [lookup(f"{config.sim} task", known, task) for task in dict.fromkeys(config.tasks)]
+    tasks = config.tasks
     per_shard = -(-config.episodes // max(1, config.episodes_per_shard))
     attempts = config.episodes_per_shard * config.max_attempts
     if not (

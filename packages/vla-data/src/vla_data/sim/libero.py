@@ -100,9 +100,9 @@ class LiberoEnv(SlotEnv):
         return HORIZONS[task.partition("/")[0]]
 
     def inside(self, slot: int) -> tuple[Any, Any, Any]:
-        """For a scripted expert: MuJoCo's model and data of a slot, and LIBERO's description of its task."""
+        """For a scripted expert: MuJoCo's model and data of a slot, and the facts that make its goal."""
         env = self._slot(slot).env
-        return *self._physics(env), env.env.parsed_problem
+        return *self._physics(env), env.env.parsed_problem["goal_state"]
 
     def _describe(self, views: tuple[CameraView, ...]) -> tuple[Camera, ...]:
         if not views:

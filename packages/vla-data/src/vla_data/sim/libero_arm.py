@@ -105,6 +105,11 @@ class Arm:
         return np.array([*moved, *turn.clip(-1, 1), self.grip], np.float32)
 
 
+def up(height: float) -> Float64[np.ndarray, "3"]:
+    """Metres upwards, as a vector."""
+    return np.array([0.0, 0.0, height])
+
+
 def rotation_vector(rotation: np.ndarray) -> Float64[np.ndarray, "3"]:
     """Axis times angle, radians."""
     cosine = np.clip((np.trace(rotation) - 1) / 2, -1, 1)
@@ -120,3 +125,8 @@ def turned(yaw: float) -> Float64[np.ndarray, "3 3"]:
     """A rotation about the vertical."""
     c, s = np.cos(yaw), np.sin(yaw)
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+
+
+def half_turn(angle: float) -> float:
+    """The same line within a quarter turn of 0, radians: fingers are alike."""
+    return float((angle + np.pi / 2) % np.pi - np.pi / 2)

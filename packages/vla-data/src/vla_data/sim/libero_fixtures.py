@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from vla_data.sim.libero_arm import Arm, Moves, turned
-from vla_data.sim.libero_grasps import Grasp, closing
+from vla_data.sim.libero_arm import Arm, Moves, half_turn, turned, up
+from vla_data.sim.libero_grasps import Grasp
 from vla_data.sim.libero_skills import Skills
 
 BEFORE = 0.10  # metres before a handle
 FRONT = 0.022  # metres from a drawer's front: what is farther out is its handle
+LEVEL, ASLANT = np.pi / 2, np.pi / 4  # how far a hand leans from pointing down
 BEYOND = 0.01  # metres that are pulled or pushed farther than a joint goes
-BEHIND = 0.02  # metres of cost that it is worth to push from behind
+BEHIND = 0.04  # metres of cost that it is worth to push from behind
 CLOSE_BY = 0.015  # metres from where a thing shall be
 KNOB_TURN = 1.2  # radians
 KNOB_DEPTH = 0.014  # metres below the top of a knob
@@ -26,8 +27,9 @@ class Drawer:
 
     Args:
         body: its name.
-        out: the direction in which it opens, world frame, horizontal.
-        left: metres that it can still be opened; `shut`: and be closed.
+        out: the direction in which it opens, world frame, level.
+        left: metres that it can still be opened.
+        shut: metres that it can still be closed.
     """
 
     body: str
@@ -52,7 +54,7 @@ def open_drawer(skills: Skills, region: str, called: str) -> Moves:
     """Take the handle from the front and pull."""
     arm, drawer = skills.arm, drawer_of(skills.arm, region)
     handle, out = handle_of(skills, drawer), drawer.out
-    turn = facing(arm, out)
+    turn = facing(arm, out, LEVEL)
     arm.doing = f"move before the handle of the {called}"
     yield from arm.open_first()
     yield from arm.go(handle + out * (BEFORE + 0.05), turn, near=0.02)
@@ -65,20 +67,20 @@ def open_drawer(skills: Skills, region: str, called: str) -> Moves:
     arm.doing = f"let go of the {called}"
     yield from arm.open()
     yield from arm.go(arm.position + out * BEFORE, turn, near=0.02, limit=20)
-    yield from arm.go(arm.position + [0, 0, 0.15], turn, near=0.03, limit=20)
+    yield from arm.go(arm.position + up(0.15), turn, near=0.03, limit=20)
 
 
 def close_drawer(skills: Skills, region: str, called: str) -> Moves:
     """Push its front shut."""
     arm, drawer = skills.arm, drawer_of(skills.arm, region)
     handle, out = handle_of(skills, drawer), drawer.out
+    turn, before = facing(arm, out, ASLANT, across=True), handle + out * BEFORE
     arm.doing = f"move before the {called}"
     yield from arm.close_first()
-    before = handle + out * BEFORE
-    yield from arm.go(np.array([*before[:2], max(arm.position[2], handle[2] + 0.2)]), arm.down, near=0.03)
-    yield from arm.go(before, arm.down, near=0.015, limit=40)
+    yield from arm.go(np.array([*before[:2], max(arm.position[2], handle[2] + 0.2)]), turn, near=0.03)
+    yield from arm.go(before, turn, near=0.015, limit=40)
     arm.doing = f"push the {called} shut"
-    yield from arm.go(handle - out * (drawer.shut + BEYOND), arm.down, near=0.01, limit=50)
+    yield from arm.go(handle - out * (drawer.shut + BEYOND), turn, near=0.01, limit=50)
 
 
 def turn_knob(skills: Skills, thing: str, called: str, on: bool = True) -> Moves:
@@ -89,15 +91,14 @@ def turn_knob(skills: Skills, thing: str, called: str, on: bool = True) -> Moves
     ridge = points[points[:, 2] > points[:, 2].max() - 0.03]
     spread = np.cov(ridge[:, :2].T)
     along = np.linalg.eigh(spread)[1][:, 1]  # the ridge's own direction
-    yaw = float(np.arctan2(along[1], along[0]))
-    yaw = (yaw + np.pi / 2) % np.pi - np.pi / 2  # fingers close across it, with the least turning
+    yaw = half_turn(np.arctan2(along[1], along[0]))  # fingers close across it, with the least turning
     joint = arm.model.joint(name)
     centre = arm.data.xanchor[joint.id]
     goal = np.array([*centre[:2], points[:, 2].max() - KNOB_DEPTH])
     sign = 1.0 if on else -1.0
     arm.doing = f"move above the knob of the {called}"
     yield from arm.open_first()
-    yield from arm.go(goal + [0, 0, 0.1], turned(yaw) @ arm.down, near=0.01)
+    yield from arm.go(goal + up(0.1), turned(yaw) @ arm.down, near=0.01)
     arm.doing = f"lower onto the knob of the {called}"
     yield from arm.go(goal, turned(yaw) @ arm.down, near=0.008, limit=30)
     yield from arm.close()
@@ -107,34 +108,40 @@ def turn_knob(skills: Skills, thing: str, called: str, on: bool = True) -> Moves
         yield from arm.go(goal, turn, near=0.01, limit=4)
     arm.doing = f"let go of the knob of the {called}"
     yield from arm.open()
-    yield from arm.go(goal + [0, 0, 0.12], near=0.03, limit=20)
+    yield from arm.go(goal + up(0.12), near=0.03, limit=20)
 
 
 def slide(skills: Skills, thing: str, spot: np.ndarray, called: str) -> Moves:
-    """Take a dish by the rim that is farther from where it shall be and push it over the table."""
-    arm, middle = skills.arm, skills.centre(thing)
-    way = (np.asarray(spot) - middle)[:2]
-    ahead = way / max(float(np.linalg.norm(way)), 1e-9)
+    """Push a dish over the table by the rim that is farther from where it shall be; again where it slips."""
+    arm, spot = skills.arm, np.asarray(spot, float)
+    while True:
+        left = (spot - skills.centre(thing)) * [1, 1, 0]
+        if np.linalg.norm(left) < CLOSE_BY:
+            return
+        grasp = _behind(skills, thing, left / np.linalg.norm(left))
+        turn = turned(grasp.yaw) @ arm.down
+        arm.doing = f"move above the rim of the {called}"
+        yield from arm.open_first()
+        yield from arm.go(grasp.position + up(BEFORE), turn, near=0.01)
+        arm.doing = f"lower onto the rim of the {called}"
+        yield from arm.go(grasp.position, turn, near=0.006, limit=25)
+        yield from arm.close()
+        arm.doing = f"push the {called}"
+        left = (spot - skills.centre(thing)) * [1, 1, 0]
+        yield from arm.go(arm.position + left, turn, near=0.01, limit=60, slow=0.6)
+        yield from arm.open()
+        yield from arm.go(arm.position + up(BEFORE), turn, near=0.03, limit=15)
+
+
+def _behind(skills: Skills, thing: str, ahead: np.ndarray) -> Grasp:
+    """A grasp of the rim on the side that lies behind."""
+    middle = skills.centre(thing)
 
     def cost(grasp: Grasp) -> float:
-        behind = (middle - grasp.position)[:2] @ ahead / np.linalg.norm((middle - grasp.position)[:2])
-        return grasp.cost - BEHIND * float(behind)
+        away = (middle - grasp.position)[:2]
+        return grasp.cost - BEHIND * float(away @ ahead[:2] / np.linalg.norm(away))
 
-    grasp = min(skills.grasps(thing), key=cost)
-    turn = turned(grasp.yaw) @ arm.down
-    arm.doing = f"move above the rim of the {called}"
-    yield from arm.open_first()
-    yield from arm.go(grasp.position + [0, 0, BEFORE], turn, near=0.01)
-    arm.doing = f"lower onto the rim of the {called}"
-    yield from arm.go(grasp.position, turn, near=0.006, limit=30)
-    yield from arm.close()
-    arm.doing = f"push the {called}"
-    for _ in range(3):  # what is pushed lags behind: look again
-        left = (np.asarray(spot) - skills.centre(thing)) * [1, 1, 0]
-        if np.linalg.norm(left) < CLOSE_BY:
-            break
-        yield from arm.go(arm.position + left, turn, near=0.01, limit=60, slow=0.6)
-    yield from arm.open()
+    return min(skills.grasps(thing), key=cost)
 
 
 def handle_of(skills: Skills, drawer: Drawer) -> Float64[np.ndarray, "3"]:
@@ -145,14 +152,15 @@ def handle_of(skills: Skills, drawer: Drawer) -> Float64[np.ndarray, "3"]:
     return (bar.min(axis=0) + bar.max(axis=0)) / 2
 
 
-def facing(arm: Arm, out: np.ndarray) -> Float64[np.ndarray, "3 3"]:
-    """The hand level and pointing against `out`, fingers closing up and down."""
-    yaw = float(np.arctan2(-out[0], out[1]))
-    yaw = (yaw + np.pi / 2) % np.pi - np.pi / 2
-    assert abs(abs(closing(yaw) @ out[:2]) - 1) < 1e-6
-    axis = np.cross([0, 0, 1.0], out)
-    tilt = _about(axis, np.pi / 2)
-    return tilt @ turned(yaw) @ arm.down
+def facing(arm: Arm, out: np.ndarray, lean: float, across: bool = False) -> Float64[np.ndarray, "3 3"]:
+    """The hand turned from pointing down towards pointing against `out`.
+
+    Args:
+        lean: by how much, radians.
+        across: whether fingers close level, across `out`; else up and down once it is level.
+    """
+    yaw = half_turn(np.arctan2(-out[0], out[1]) + (np.pi / 2 if across else 0.0))
+    return _about(np.cross([0, 0, 1.0], out), lean) @ turned(yaw) @ arm.down
 
 
 def _about(axis: np.ndarray, angle: float) -> Float64[np.ndarray, "3 3"]:

@@ -14,7 +14,8 @@ TURN_COST = 0.006  # metres of width that a radian of turning is worth
 TOO_WIDE, IN_THE_WAY = 1.0, 0.05  # metres that these cost
 FINGER_REACH, FINGER_HALF, FINGER_TIP = (0.030, 0.056), 0.014, 0.012  # metres: where open fingers come down
 ABOVE, BELOW_TOP, DEEPEST = 0.012, 0.010, 0.045  # metres
-PALM_ALONG, PALM_ACROSS, PALM_ABOVE = 0.105, 0.035, 0.065  # metres: half sizes of a hand, and above its tips
+PALM_ALONG, PALM_ACROSS = 0.105, 0.035  # metres: half sizes of a hand
+PALM_ABOVE = 0.065  # metres above its tips
 SHIFT, SHIFT_COST, MARGIN = 0.015, 1.0, 0.012  # metres along a thing, what one costs, and from its end
 RIM_HIGH = 0.012  # metres below the top: what is a rim
 RIM_INSIDE, RIM_DEPTH = (0.006, 0.014, 0.022), 0.018  # metres inside of a rim, and below it
@@ -76,7 +77,9 @@ def by_rim(points: Points, others: Points) -> list[Grasp]:
     for yaw in YAWS:
         for inside, side in itertools.product(RIM_INSIDE, (1, -1)):
             away = side * closing(yaw)
-            position = np.array([*(centre[:2] + away * (radius - inside)), max(high[2] - RIM_DEPTH, low[2] + ABOVE)])
+            position = np.array(
+                [*(centre[:2] + away * (radius - inside)), max(high[2] - RIM_DEPTH, low[2] + ABOVE)]
+            )
             cost = TURN_COST * abs(yaw) + INSIDE_COST * (inside - RIM_INSIDE[0])
             cost += IN_THE_WAY * _blocked(position, yaw, others, low[2])
             found.append(Grasp(position, float(yaw), cost))

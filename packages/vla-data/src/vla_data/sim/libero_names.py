@@ -80,6 +80,13 @@ def task_names() -> tuple[str, ...]:
     )
 
 
+def visuals() -> str:
+    """What the pictures are called on results: substitutes are named where the assets' README names them."""
+    readme = assets_folder() / "README.md"
+    said = readme.read_text() if readme.is_file() else ""
+    return "LIBERO, substituted visuals" if "substituted visuals" in said else "LIBERO"
+
+
 def task_file(task: str) -> Path:
     """The description of a task.
 

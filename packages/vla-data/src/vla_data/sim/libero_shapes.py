@@ -45,9 +45,7 @@ class Shapes:
         return self._world(data, chosen)
 
     def _world(self, data: Any, geoms: list[int]) -> Points:
-        parts = [
-            self._local[g] @ data.geom_xmat[g].reshape(3, 3).T + data.geom_xpos[g] for g in geoms
-        ]
+        parts = [self._local[g] @ data.geom_xmat[g].reshape(3, 3).T + data.geom_xpos[g] for g in geoms]
         return np.concatenate(parts) if parts else np.zeros((0, 3))
 
     def _corners(self, geom: int) -> Points:

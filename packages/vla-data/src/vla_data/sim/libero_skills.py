@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
 
-from vla_data.sim.libero_arm import Arm, Moves, turned
+from vla_data.sim.libero_arm import Arm, Moves, half_turn, turned, up
 from vla_data.sim.libero_grasps import Grasp, around, by_rim, closing
 
 HOVER = 0.10  # metres above a grasp
@@ -22,22 +20,20 @@ APART = 0.5  # radians between the yaws of two tries
 PASSED = 0.13  # metres beside the way that must be cleared
 NARROW = 0.05  # metres that fingers cost where there will be no room for them
 ROUND = ("bowl", "ramekin", "plate", "mug")
-COLLIDES = 0  # group of the shapes that collide
 
 
 class Skills:
-    """Skills of one environment.
+    """Skills of one environment; `called` and `where` are words for what is done.
 
     Args:
         arm: its hand.
-        called: name of a thing → words for it.
     """
 
     def __init__(self, arm: Arm) -> None:
         self.arm = arm
-        self._mujoco: Any = importlib.import_module("mujoco")
 
-    def points(self, name: str) -> np.ndarray:
+    def points(self, name: str) -> Float64[np.ndarray, "n 3"]:
+        """Points of a thing, world frame, metres."""
         return self.arm.shapes.points(self.arm.data, name)
 
     def centre(self, name: str) -> Float64[np.ndarray, "3"]:
@@ -66,15 +62,15 @@ class Skills:
             turn = turned(grasp.yaw) @ arm.down
             arm.doing = f"move above the {called}"
             yield from arm.open_first()
-            yield from arm.go(grasp.position + [0, 0, HOVER], turn, near=0.015)
-            yield from arm.go(grasp.position + [0, 0, HOVER], turn, near=0.003, limit=8)
+            yield from arm.go(grasp.position + up(HOVER), turn, near=0.015)
+            yield from arm.go(grasp.position + up(HOVER), turn, near=0.003, limit=8)
             arm.doing = f"lower onto the {called}"
             yield from arm.go(grasp.position, turn, near=0.006, limit=40)
             arm.doing = f"take the {called}"
             before = self.centre(name)[2]
             yield from arm.close()
             arm.doing = f"lift the {called}"
-            yield from arm.go(grasp.position + [0, 0, LIFT], turn, near=0.02, limit=30)
+            yield from arm.go(grasp.position + up(LIFT), turn, near=0.02, limit=30)
             if self.centre(name)[2] - before > LIFTED:
                 return
 
@@ -100,23 +96,7 @@ class Skills:
         yield from arm.go(goal + self._held(name), turn, 0.008, 40, slow=0.6)
         arm.doing = f"let go of the {called}"
         yield from arm.open()
-        yield from arm.go(arm.position + [0, 0, HOVER], turn, 0.03, 20)
-
-    def support(self, xy: Sequence[float], held: str, top: float, radius: float = 0.02) -> float:
-        """Height of what lies below a place, below `top`, a thing that is to be put there apart."""
-        heights = []
-        for dx, dy in ((0, 0), (radius, 0), (-radius, 0), (0, radius), (0, -radius)):
-            start = np.array([xy[0] + dx, xy[1] + dy, top])
-            heights.append(top - self._ray(start, held))
-        return max(heights)
-
-    def _ray(self, start: np.ndarray, held: str) -> float:
-        model, data = self.arm.model, self.arm.data
-        body, hit = model.body(f"{held}_main").id, np.zeros(1, np.int32)
-        groups = np.zeros(6, np.uint8)
-        groups[COLLIDES] = 1
-        far = self._mujoco.mj_ray(model, data, start, np.array([0.0, 0, -1]), groups, 1, body, hit)
-        return far if far >= 0 else start[2]
+        yield from arm.go(arm.position + up(HOVER), turn, 0.03, 20)
 
     def _held(self, name: str) -> Float64[np.ndarray, "3"]:
         """From the middle of the underside of what is held to the hand."""
@@ -151,4 +131,4 @@ def aligned(rotation: np.ndarray, along: np.ndarray) -> Float64[np.ndarray, "3 3
     """A hand turned about the vertical, as little as it takes, so that its fingers close along a line."""
     closes = rotation[:2, 0]
     angle = float(np.arctan2(along[1], along[0]) - np.arctan2(closes[1], closes[0]))
-    return turned((angle + np.pi / 2) % np.pi - np.pi / 2) @ rotation
+    return turned(half_turn(angle)) @ rotation

@@ -73,4 +73,8 @@ def _libero(env: Any) -> Policy:
     return LiberoExpert(env)
 
 
-_EXPERTS: dict[str, Callable[[Any], Policy]] = {"MetaWorldEnv": _metaworld, "TabletopEnv": _tabletop, "LiberoEnv": _libero}
+_EXPERTS: dict[str, Callable[[Any], Policy]] = {
+    "MetaWorldEnv": _metaworld,
+    "LiberoEnv": _libero,
+    "TabletopEnv": _tabletop,
+}
