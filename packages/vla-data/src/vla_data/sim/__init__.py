@@ -41,11 +41,12 @@ def chosen_tasks(name: str, chosen: Sequence[str]) -> tuple[str, ...]:
         MissingDependencyError: its package is absent.
     """
     known = task_names(name)
-    found: dict[str, None] = {}
-    for one in chosen:
-        inside = known if one == "all" else [t for t in known if t.startswith(f"{one}/")]
-        found |= dict.fromkeys(inside or (lookup(f"{name} task", {t: t for t in known}, one),))
-    return tuple(found)
+    named: dict[str, list[str]] = {"all": list(known)}
+    for task in known:
+        named.setdefault(task.partition("/")[0], []).append(task)
+        named[task] = [task]
+    found = [task for one in chosen for task in lookup(f"{name} task", named, one)]
+    return tuple(dict.fromkeys(found))
 
 
 def pictures_of(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,9 @@ from vla_data.sim.libero_skills import Skills
 
 BEFORE = 0.10  # metres before a handle
 FRONT = 0.022  # metres from a drawer's front: what is farther out is its handle
-LEVEL, ASLANT = np.pi / 2, np.pi / 4  # how far a hand leans from pointing down
+ASLANT = np.pi / 4  # how far a hand leans from pointing down
+LEANS = (0.42 * np.pi, np.pi / 2)  # the same to take a handle: the lower side of a level hand wants room
+NEARLY = 0.02  # metres: a drawer that can be opened no farther is open
 BEYOND = 0.01  # metres that are pulled or pushed farther than a joint goes
 BEHIND = 0.04  # metres of cost that it is worth to push from behind
 CLOSE_BY = 0.015  # metres from where a thing shall be
@@ -51,23 +54,28 @@ def drawer_of(arm: Arm, region: str) -> Drawer:
 
 
 def open_drawer(skills: Skills, region: str, called: str) -> Moves:
-    """Take the handle from the front and pull."""
-    arm, drawer = skills.arm, drawer_of(skills.arm, region)
-    handle, out = handle_of(skills, drawer), drawer.out
-    turn = facing(arm, out, LEVEL)
-    arm.doing = f"move before the handle of the {called}"
-    yield from arm.open_first()
-    yield from arm.go(handle + out * (BEFORE + 0.05), turn, near=0.02)
-    yield from arm.go(handle + out * BEFORE, turn, near=0.01, limit=30)
-    arm.doing = f"reach for the handle of the {called}"
-    yield from arm.go(handle, turn, near=0.008, limit=40)
-    yield from arm.close()
-    arm.doing = f"pull the {called} open"
-    yield from arm.go(handle + out * (drawer.left + BEYOND), turn, near=0.01, limit=40)
-    arm.doing = f"let go of the {called}"
-    yield from arm.open()
-    yield from arm.go(arm.position + out * BEFORE, turn, near=0.02, limit=20)
-    yield from arm.go(arm.position + up(0.15), turn, near=0.03, limit=20)
+    """Take the handle from the front and pull; again from higher up where something was in the way."""
+    arm = skills.arm
+    for lean in itertools.cycle(LEANS):
+        drawer = drawer_of(arm, region)
+        if drawer.left < NEARLY:
+            return
+        handle, out = handle_of(skills, drawer), drawer.out
+        turn = facing(arm, out, lean)
+        back = -turn @ np.array([0.0, 0.0, 1.0])  # from where it comes to the handle
+        arm.doing = f"move before the handle of the {called}"
+        yield from arm.open_first()
+        yield from arm.go(handle + back * (BEFORE + 0.05), turn, near=0.02)
+        yield from arm.go(handle + back * BEFORE, turn, near=0.01, limit=30)
+        arm.doing = f"reach for the handle of the {called}"
+        yield from arm.go(handle, turn, near=0.008, limit=40)
+        yield from arm.close()
+        arm.doing = f"pull the {called} open"
+        yield from arm.go(handle + out * (drawer.left + BEYOND), turn, near=0.01, limit=40)
+        arm.doing = f"let go of the {called}"
+        yield from arm.open()
+        yield from arm.go(arm.position + back * BEFORE, turn, near=0.02, limit=20)
+        yield from arm.go(arm.position + up(0.15), turn, near=0.03, limit=20)
 
 
 def close_drawer(skills: Skills, region: str, called: str) -> Moves:

@@ -21,7 +21,7 @@ RIM_HIGH = 0.012  # metres below the top: what is a rim
 RIM_INSIDE, RIM_DEPTH = (0.006, 0.014, 0.022), 0.018  # metres inside of a rim, and below it
 INSIDE_COST = 0.3  # of a metre further inside: what is taken is pushed that far
 
-Points = Float64[np.ndarray, "n 3"]
+Points = Float64[np.ndarray, "_ 3"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ SPACING = 0.015  # metres between points of a flat one
 ROBOT = ("robot0_", "gripper0_", "mount0_")
 GROUND = ("world", "table", "floor")
 
-Points = Float64[np.ndarray, "n 3"]
+Points = Float64[np.ndarray, "_ 3"]
 
 
 class Shapes:

@@ -32,7 +32,7 @@ class Skills:
     def __init__(self, arm: Arm) -> None:
         self.arm = arm
 
-    def points(self, name: str) -> Float64[np.ndarray, "n 3"]:
+    def points(self, name: str) -> Float64[np.ndarray, "_ 3"]:
         """Points of a thing, world frame, metres."""
         return self.arm.shapes.points(self.arm.data, name)
 
