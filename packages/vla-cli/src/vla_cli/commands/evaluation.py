@@ -79,6 +79,24 @@ def libero(
     _evaluate(chosen, checkpoint, policy, wording, out, workers, as_json)
 
 
+@app.command("compare", epilog=example("vla eval compare runs/eval-a runs/eval-b"))
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN", help="An evaluation.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="Another, or the same.")],
+    arms: Annotated[
+        list[str] | None,
+        typer.Option("--arms", metavar="ROW,ROW", help="Which row of each, where there are several."),
+    ] = None,
+    as_json: o.AsJson = False,
+) -> None:
+    """Compare two evaluations on the placements that both tried: difference, interval, exact test."""
+    from vla_cli.output import emit, print_sections
+    from vla_model.compare import compare as compared
+
+    found = compared(first, second, o.split_names(arms) or ())
+    emit(found.summary(), as_json, lambda to: print_sections(to, [found.section()]))
+
+
 def _chosen(
     sim: str,
     tasks: list[str] | None,
