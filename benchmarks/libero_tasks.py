@@ -4,7 +4,8 @@ All 130 tasks are built and set to their first fixed initial state. The expert d
 that it was written for from the fixed initial states of the published protocol, no picture drawn; random
 actions stand beside it.
 
-`--out DIR` keeps every finished block of trials; an interrupted call goes on. `--suites` names some of them.
+`--out DIR` keeps every finished block of trials; an interrupted call goes on. `--suites` names some of them,
+`--trials` how often each task is tried.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ GOALS = {"libero_object": 0.95, "libero_spatial": 0.95}
 TRIALS, RANDOM_TRIALS = 10, 2
 
 
-def main(smoke: bool, out: Path | None = None, suites: tuple[str, ...] = SUITES) -> list[Check]:
+def main(
+    smoke: bool, out: Path | None = None, suites: tuple[str, ...] = SUITES, trials: int = TRIALS
+) -> list[Check]:
     """Reset all, drive some."""
     if out is None:
         with tempfile.TemporaryDirectory() as scratch:
-            return main(smoke, Path(scratch), suites)
+            return main(smoke, Path(scratch), suites, trials)
     tasks = task_names("libero")[:2] if smoke else task_names("libero")
     told = list(map_units(_reset, [_Unit(task) for task in tasks], None))
     wrong = [f"{unit.task}: {what}" for unit, what in told if what]
@@ -47,7 +50,7 @@ def main(smoke: bool, out: Path | None = None, suites: tuple[str, ...] = SUITES)
         not wrong,
     )
     chosen = ("libero_object/pick_up_the_butter_and_place_it_in_the_basket",) if smoke else suites
-    protocol = EvalConfig("libero", chosen, trials=1 if smoke else TRIALS, videos=False)
+    protocol = EvalConfig("libero", chosen, trials=1 if smoke else trials, videos=False)
     driven = evaluate((Arm("expert", "expert"),), protocol, out / "expert", on_progress=tell)
     few = EvalConfig("libero", chosen, trials=1 if smoke else RANDOM_TRIALS, videos=False)
     chance = evaluate((Arm("random", "random"),), few, out / "random", on_progress=tell)
@@ -112,6 +115,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--suites", default=",".join(SUITES))
+    parser.add_argument("--trials", type=int, default=TRIALS)
     given, rest = parser.parse_known_args()
     sys.argv[1:] = rest
-    run(partial(main, out=given.out, suites=tuple(given.suites.split(","))), "libero_tasks")
+    run(
+        partial(main, out=given.out, suites=tuple(given.suites.split(",")), trials=given.trials),
+        "libero_tasks",
+    )
