@@ -38,7 +38,7 @@ def run_evaluation(
     trained = next((Path(a.policy) for a in arms if a.policy not in UNTRAINED), None)
     if trained is not None:
         sections.append(speed(trained, config))
-    return {"simulator": pictures_of(config.sim), **summarise(arms, result)}, sections
+    return summarise(arms, result), sections
 
 
 def summarise(arms: Sequence[Arm], result: EvalResult) -> dict[str, Any]:

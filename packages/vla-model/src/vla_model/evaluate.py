@@ -29,6 +29,7 @@ from vla_data.sim import (
     instructions,
     make_env,
     make_expert,
+    pictures_of,
     sub_tasks,
 )
 from vla_data.sim.placements import placement_seed
@@ -196,7 +197,8 @@ def evaluate(
         done += unit.stop - unit.start
         on_progress(Progress("evaluate", done, total, "trials", message=f"{unit.arm.name}: {unit.task}"))
     result = _collect(arms, config, units)
-    write_json(out / "results.json", {"config": to_dict(config), "table": to_dict(result.table)})
+    said = {"pictures": pictures_of(config.sim), "config": to_dict(config), "table": to_dict(result.table)}
+    write_json(out / "results.json", said)
     return result
 
 

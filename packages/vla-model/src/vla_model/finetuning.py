@@ -127,17 +127,7 @@ def finetune(
     codec = _open_codec(config, codec_dir, source)
     horizon = codec.action_horizon if codec else config.action_horizon
     input_spec = _input_spec(source, config, horizon)
-    listed = kind.checklists(config.policy)
-    looks = kind.looks(config.policy)
-    table = SampleTable.of(
-        source,
-        seen_in_data(input_spec),
-        horizon,
-        on_progress,
-        checklists=listed,
-        targets=bool(looks),
-        velocity=kind.velocity(config.policy),
-    )
+    table = _read(source, input_spec, config.policy, on_progress)
     stats = PolicyStats(
         NormStats.of([table.state], f"state of {source.name}"),
         NormStats.of([table.chunks[:, 0]], f"action of {source.name}"),
@@ -175,6 +165,22 @@ def finetune(
     told = Code(texts.shown(table.texts[0]))
     summary, sections = _describe(network, table, result, config, told)
     return (summary | {"new_weights": ", ".join(new)} if begun else summary), sections
+
+
+def _read(
+    source: EpisodeSource, spec: InputSpec, policy: PolicyConfig, on_progress: OnProgress
+) -> SampleTable:
+    """The samples, with what this policy looks at."""
+    kind = kind_of(policy)
+    return SampleTable.of(
+        source,
+        seen_in_data(spec),
+        spec.action_horizon,
+        on_progress,
+        checklists=kind.checklists(policy),
+        targets=bool(kind.looks(policy)),
+        velocity=kind.velocity(policy),
+    )
 
 
 def _open_codec(config: FinetuneConfig, codec_dir: Path | None, source: EpisodeSource) -> ActionCodec | None:
