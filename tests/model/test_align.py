@@ -11,7 +11,7 @@ import torch
 from vla_data.errors import CheckpointError, ConfigError, DataError
 from vla_model.align.checkpoint import load_scene_model, save_scene_model
 from vla_model.align.config import AlignConfig
-from vla_model.align.network import SceneModel, answered, question_batch
+from vla_model.align.network import SceneModel, answered, names_of, question_batch
 from vla_model.align.questions import TAUGHT, Facts, Question, ask, ask_some, caption, facts_of
 from vla_model.align.series import SeriesAlignConfig
 from vla_model.lm.config import GPTConfig
@@ -19,6 +19,7 @@ from vla_model.lm.gpt import GPT, IGNORED
 from vla_model.lm.tokenizer import Tokenizer
 from vla_vision.encoder import EncoderConfig, FeatureConfig, VideoEncoder
 from vla_vision.encoder.checkpoint import EncoderRecord
+from vla_vision.encoder.tokens import Tokens
 from vla_vision.perception import SightConfig
 
 FACTS = Facts(
@@ -188,3 +189,21 @@ def test_an_aligned_model_comes_back_and_a_flipped_byte_is_refused(tokenizer, tm
 def test_an_alignment_trains_twice_and_so_on_one_device(config, which):
     with pytest.raises(ConfigError, match="several devices"):
         replace(config, **{which: replace(getattr(config, which), devices=2)})
+
+
+def test_what_was_detected_is_called_by_the_words_for_its_class(tokenizer):
+    torch.manual_seed(0)
+    names = names_of(tokenizer, ["red ball", "can"])
+    features = FeatureConfig(16, 16, rows=2, look_dim=4, class_names=("red ball", "can"))
+    config = EncoderConfig(features, 16, "objects", 1, ("rgb",), 2, 4, 16, 0, 2)
+    gpt = GPT(GPTConfig(tokenizer.vocab_size, 2, 32, 2, 64))
+    model = SceneModel(VideoEncoder(config), gpt, 16, names)
+    called = model.called(torch.tensor([[0, 1, -1, 2]]))
+    for row, words in enumerate(names):
+        expected = gpt.embedded(torch.tensor([words])).sum(dim=1)[0]
+        torch.testing.assert_close(called[0, row], expected)
+    assert not called[0, 2:].any()  # no class, and one that has no words
+    values, mask = torch.randn(1, 1, 16).expand(1, 2, 16), torch.ones(1, 2, dtype=torch.bool)
+    kinds = torch.tensor([[0, 1]])
+    told = model.given(Tokens(values, mask, kinds, kinds))
+    assert not torch.allclose(told[0, 0], told[0, 1], atol=1e-3)  # alike but for their class

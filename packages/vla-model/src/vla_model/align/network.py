@@ -89,10 +89,9 @@ class SceneModel(nn.Module):
 
     def called(self, kinds: Int64[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
         """The words for classes, one on the other; zeros for no class."""
-        known = (kinds >= 0) & (kinds < len(self.names))
-        words = torch.where(known[..., None], self.names[kinds.clamp(0, len(self.names) - 1)], NO_WORD)
-        said = self.gpt.embedded(words.clamp(min=0)) * (words >= 0)[..., None]
-        return said.sum(dim=-2)
+        words_CPD = self.gpt.embedded(self.names.clamp(min=0)) * (self.names >= 0)[..., None]
+        said_CD = F.pad(words_CPD.sum(dim=1), (0, 0, 1, 0))  # first a row for no class
+        return said_CD[torch.where(kinds < len(self.names), kinds + 1, 0)]
 
     def logits(
         self, seen: Float[Tensor, "b n d"], tokens: Int64[Tensor, "b t"]
