@@ -19,6 +19,7 @@ from vla_model.evaluate import UNTRAINED, Arm, EvalConfig, EvalResult, TaskResul
 from vla_model.policies.registry import load_policy
 
 LATENCY_CALLS = 100
+LONGEST_LABEL = 24  # letters of a task below its bar; longer ones are numbered
 
 
 def run_evaluation(
@@ -57,10 +58,16 @@ def describe(
     """The sections of the evaluation's page."""
     tasks = (*config.tasks, "all")
     cells = {(r.arm, r.task): r for r in result.table}
-    rows = tuple((t, *(_cell(cells[a.name, t]) for a in arms)) for t in tasks)
+    long = max(map(len, tasks)) > LONGEST_LABEL
+    marks = tuple(str(i + 1) for i in range(len(config.tasks))) if long else config.tasks
+    told = tuple(f"{m}. {t}" for m, t in zip(marks, config.tasks, strict=True)) if long else config.tasks
+    rows = tuple(
+        (said, *(_cell(cells[a.name, t]) for a in arms))
+        for said, t in zip((*told, "all"), tasks, strict=True)
+    )
     chart = BarChart(
         "Success by task, Wilson 95% intervals",
-        tasks,
+        (*marks, "all"),
         tuple(_bars(a, [cells[a.name, t] for t in tasks]) for a in arms),
         y_label="success, %",
         y_max=100.0,
@@ -88,9 +95,10 @@ def protocol(arms: Sequence[Arm], config: EvalConfig) -> str:
         "permuted": "the instruction of another task",
     }
     told = "; ".join(f"{a.name}: {wordings[a.wording]}" for a in arms if a.policy != "random") or "nothing"
+    placements = "placement" if config.trials == 1 else "placements"
     settled = f"{config.settle_steps} settling steps, fixtures of seed {config.world_seed}, "
     return (
-        f"{pictures_of(config.sim)}, {config.trials} placements a task of the {config.split!r} split "
+        f"{pictures_of(config.sim)}, {config.trials} {placements} a task of the {config.split!r} split "
         f"(disjoint from training by construction), {settled if config.sim == 'libero' else ''}cap {steps}, "
         f"{config.execute} actions executed between looks, {config.render} rendering. Told: {told}."
     )
