@@ -17,7 +17,8 @@ from vla_data.sim.libero_shapes import Shapes
 STEP, TURN = 0.05, 0.5  # metres and radians that an action of 1 asks for
 OPEN, CLOSED = -1.0, 1.0
 GRIP_STEPS = 10
-SETTLED = 0.004  # metres a step: slower than this it stands
+STANDS, STUCK = 0.0008, 6  # metres a step: slower than this it stands; steps of that: something is in the way
+NEARLY_TURNED = 0.2  # radians: a hand that still turns may stand
 HAND = "gripper0_grip_site"
 
 Moves = Iterator[Float32[np.ndarray, "7"]]
@@ -56,17 +57,22 @@ class Arm:
         limit: int = 60,
         slow: float = 1.0,
     ) -> Moves:
-        """Until the hand is within `near` of a position, or for `limit` steps.
+        """Until the hand is within `near` of a position, stands still on the way, or for `limit` steps.
 
         Args:
             rotation: how the hand shall stand; None leaves it as it is.
             slow: share of full speed.
         """
         turn = self.rotation if rotation is None else rotation
+        still, last = 0, self.position
         for _ in range(limit):
             left, twist = position - self.position, rotation_vector(turn @ self.rotation.T)
             if np.linalg.norm(left) < near and np.linalg.norm(twist) < 0.08:
                 return
+            still = still + 1 if np.linalg.norm(self.position - last) < STANDS else 0
+            if still >= STUCK and np.linalg.norm(twist) < NEARLY_TURNED:
+                return
+            last = self.position
             yield self._action(left / STEP, twist / TURN, slow)
 
     def wait(self, steps: int) -> Moves:
