@@ -19,7 +19,7 @@ OPEN, CLOSED = -1.0, 1.0
 GRIP_STEPS = 10
 STANDS, STUCK = 0.0008, 6  # metres a step: slower than this it stands; steps of that: something is in the way
 NEARLY_TURNED = 0.2  # radians: a hand that still turns may stand
-HAND = "gripper0_grip_site"
+HAND, FOOT = "gripper0_grip_site", "robot0_base"
 
 Moves = Iterator[Float32[np.ndarray, "7"]]
 
@@ -31,6 +31,7 @@ class Arm:
         model, data: of the simulation.
 
     Attributes:
+        base: the foot of the arm, world frame, metres.
         doing: what it is about, in words.
     """
 
@@ -38,6 +39,7 @@ class Arm:
         self.model, self.data, self.shapes = model, data, Shapes(model)
         self._site = model.site(HAND).id
         self.down = self.rotation  # how the hand begins: pointing down, fingers close along y
+        self.base = np.array(data.xpos[model.body(FOOT).id])
         self.grip, self.doing = OPEN, ""
 
     @property

@@ -18,6 +18,7 @@ LIFTED = 0.03  # metres: less is a failed grasp
 TRIES = 4  # the last ones are not tried again
 APART = 0.5  # radians between the yaws of two tries
 PASSED = 0.13  # metres beside the way that must be cleared
+REACH, FAR_COST = 0.65, 0.15  # metres from the arm's foot, and what one farther costs: it has to stretch
 NARROW = 0.05  # metres that fingers cost where there will be no room for them
 ROUND = ("bowl", "ramekin", "plate", "mug")
 
@@ -49,9 +50,14 @@ class Skills:
         """
         ways = by_rim if any(word in name for word in ROUND) else around
         found = ways(self.points(name), self.arm.shapes.others(self.arm.data, name))
-        if between is None:
-            return found
-        return sorted(found, key=lambda g: g.cost + NARROW * abs(float(closing(g.yaw) @ between[:2])))
+        base = self.arm.base[:2]
+
+        def cost(grasp: Grasp) -> float:
+            far = max(0.0, float(np.linalg.norm(grasp.position[:2] - base)) - REACH)
+            tight = 0.0 if between is None else abs(float(closing(grasp.yaw) @ between[:2]))
+            return grasp.cost + FAR_COST * far + NARROW * tight
+
+        return sorted(found, key=cost)
 
     def pick(self, name: str, called: str, between: np.ndarray | None = None) -> Moves:
         """Take hold of a thing and lift it; tries again elsewhere where it slips."""
