@@ -21,9 +21,10 @@ from vla_data.sim import (
     pictures_of,
 )
 from vla_data.sim.libero_arm import half_turn, rotation_vector, turned
-from vla_data.sim.libero_expert import programme, words
+from vla_data.sim.libero_expert import programme
 from vla_data.sim.libero_grasps import OPENING, around, by_rim, closing
 from vla_data.sim.libero_skills import Skills
+from vla_data.sim.libero_spots import words
 from vla_data.sim.placements import placement_seed
 from vla_data.types import Trial
 

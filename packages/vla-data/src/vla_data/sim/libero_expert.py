@@ -18,7 +18,7 @@ from vla_data.sim.libero import LiberoEnv
 from vla_data.sim.libero_arm import Arm, Moves
 from vla_data.sim.libero_fixtures import close_drawer, drawer_of, open_drawer, slide, turn_knob
 from vla_data.sim.libero_skills import Skills
-from vla_data.sim.libero_spots import IN_DRAWER, in_drawer, narrow_side, spot_of
+from vla_data.sim.libero_spots import IN_DRAWER, in_drawer, narrow_side, spot_of, words
 from vla_data.types import ActionChunk, InputSpec, ObservationWindow
 
 log = logging.getLogger(__name__)
@@ -94,11 +94,6 @@ def can_do(fact: Sequence[str]) -> bool:
     """Whether it can make a fact true: no door that turns, nothing that is shut behind one."""
     shut = fact[0] in ("open", "close") and not IN_DRAWER.search(fact[1])
     return fact[0] in ORDER and not shut
-
-
-def words(name: str) -> str:
-    """`akita_black_bowl_1` → akita black bowl."""
-    return " ".join(w for w in name.removesuffix("_region").split("_") if not w.isdigit())
 
 
 def _made_true(skills: Skills, fact: Sequence[str], beside: float) -> Moves:

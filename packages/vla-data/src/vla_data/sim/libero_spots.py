@@ -23,14 +23,18 @@ NARROW = 1.5  # a region is narrow in one direction that is so much shorter than
 Spot = Float64[np.ndarray, "3"]
 
 
+def words(name: str) -> str:
+    """`akita_black_bowl_1` → akita black bowl."""
+    return " ".join(w for w in name.removesuffix("_region").split("_") if not w.isdigit())
+
+
 def spot_of(skills: Skills, thing: str, place: str) -> tuple[Spot, str]:
     """Where the middle of a thing's underside shall be, world frame, metres; and the same in words."""
-    called = " ".join(w for w in place.removesuffix("_region").split("_") if not w.isdigit())
+    called = words(place)
     site = site_of(skills, place)
     if site is None:
-        points = skills.points(place)
-        middle = (points.min(axis=0) + points.max(axis=0)) / 2
-        return np.array([*middle[:2], points[:, 2].min() + ABOVE_DISH]), f"over the {called}"
+        low = skills.points(place)[:, 2].min()
+        return np.array([*skills.centre(place)[:2], low + ABOVE_DISH]), f"over the {called}"
     centre = skills.arm.data.site_xpos[site].copy()
     if not CONTAINS.search(place):
         return centre, f"over the {called}"
