@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,12 +12,14 @@ from vla_cli import diagnosis
 
 @pytest.fixture
 def no_probes(monkeypatch):
-    """Answer probes without starting a process: GL draws, there is no GPU."""
+    """A machine with GL, without a GPU, with 100 GiB of disk: the one under the test may be full."""
 
     def probe(command, seconds):
         return (None, "not found") if command[0] == "nvidia-smi" else (0, "egl")
 
     monkeypatch.setattr(diagnosis, "probe", probe)
+    room = SimpleNamespace(free=100 * diagnosis.GIB)
+    monkeypatch.setattr("vla_cli.diagnosis.shutil.disk_usage", lambda _: room)
 
 
 def test_a_machine_that_is_ready(vla, no_probes):
