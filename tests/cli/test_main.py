@@ -60,7 +60,7 @@ def test_the_exit_codes_are_part_of_the_help(vla):
 
 
 def test_groups_without_a_command_say_so(vla):
-    for group in ("experiment", "serve"):
+    for group in ("experiment",):
         text = vla(group, "--help").out
         assert "(no command yet)" in text
         assert "To come:" in text

@@ -10,6 +10,7 @@ import torch
 
 from vla_data.normalize import NormStats
 from vla_data.protocols import ActionCodec, Policy
+from vla_data.robots.remote_policy import RemotePolicy
 from vla_data.sim import RandomPolicy, SimConfig, make_expert
 from vla_data.sim.metaworld import PRIVILEGED, MetaWorldEnv
 from vla_data.types import CameraInput, InputSpec, ObservationWindow, Trial
@@ -21,6 +22,7 @@ from vla_model.policies.rt1 import RT1Config
 from vla_model.policies.shapes import PolicyShapes
 from vla_model.policies.vla import VlaConfig
 from vla_model.prompt.episodes import PromptParts
+from vla_model.serving.policy_server import PolicyServer, ServeConfig, new_token
 from vla_ts.bins import UniformBinsCodec
 
 TASKS = ("reach", "drawer-open")
@@ -63,6 +65,20 @@ def _untrained(config: PolicyConfig, env: MetaWorldEnv) -> Policy:
     return LearnedPolicy(network, spec, texts, stats, codec)
 
 
+class Served(RemotePolicy):
+    """A policy that is asked over a websocket, and its server."""
+
+    def __init__(self, policy: Policy) -> None:
+        token = new_token()
+        self.server = PolicyServer(policy, ServeConfig(token, port=0), "served")
+        self.server.__enter__()
+        super().__init__(f"ws://127.0.0.1:{self.server.port}", token)
+
+    def close(self) -> None:
+        super().close()
+        self.server.__exit__()
+
+
 def _codec(env: MetaWorldEnv) -> ActionCodec:
     return UniformBinsCodec(env.robot.action, 6, bins=16)
 
@@ -80,14 +96,17 @@ POLICIES: dict[str, Callable[[MetaWorldEnv], Policy]] = {
     "vla, parallel": untrained(VlaConfig(head="parallel", parts=TOLD)),
     "vla, continuous": untrained(VlaConfig(head="continuous", parts=TOLD)),
     "vla, flow": untrained(VlaConfig(head="flow")),
+    "served elsewhere": lambda env: Served(_untrained(VlaConfig(head="flow", parts=TOLD), env)),
 }
 
 
 @pytest.fixture(params=POLICIES)
-def policy(request: pytest.FixtureRequest, env: MetaWorldEnv) -> Policy:
+def policy(request: pytest.FixtureRequest, env: MetaWorldEnv) -> Iterator[Policy]:
     policy = POLICIES[request.param](env)
     policy.reset([0, 1, 2], [0, 1, 2])
-    return policy
+    yield policy
+    if isinstance(policy, RemotePolicy):
+        policy.close()
 
 
 def windows(policy: Policy, env: MetaWorldEnv, slots: list[int]) -> list[ObservationWindow]:

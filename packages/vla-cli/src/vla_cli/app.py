@@ -16,6 +16,7 @@ from vla_cli.commands import (
     prompt,
     quickstart,
     report,
+    serve,
     sim,
     ts,
     vision,
@@ -84,7 +85,7 @@ for name, group in (
     ("prompt", prompt.app),
     ("eval", evaluation.app),
     ("experiment", planned.group("experiment")),
-    ("serve", planned.group("serve")),
+    ("serve", serve.app),
     ("sim", sim.app),
 ):
     app.add_typer(group, name=name)

@@ -108,3 +108,18 @@ def read_checkpoint(directory: Path) -> tuple[PolicyRecord, PolicyStats]:
             "a checkpoint of another layout", where=str(directory), got=str(error)
         ) from error
     return record, stats
+
+
+def find_checkpoint(run: Path) -> Path:
+    """The checkpoint of a run of `vla model finetune`, or the directory itself.
+
+    Raises:
+        CheckpointError: there is no such directory.
+    """
+    inner = run / "checkpoint"
+    found = inner if inner.is_dir() else run
+    if found.is_dir():
+        return found
+    raise CheckpointError(
+        "there is no checkpoint here", where=str(run), next_step="make one: vla model finetune --help"
+    )

@@ -13,6 +13,7 @@ import numpy as np
 from vla_data.charts import BarChart, Bars
 from vla_data.protocols import OnProgress, Policy, no_progress
 from vla_data.report import Gallery, Media, Section, Table, Text
+from vla_data.robots import is_remote
 from vla_data.sim import chosen_tasks, pictures_of
 from vla_model.clips import Clip, choose_clips, film
 from vla_model.evaluate import UNTRAINED, Arm, EvalConfig, EvalResult, TaskResult, evaluate
@@ -36,7 +37,7 @@ def run_evaluation(
     clips = choose_clips(arms, config, result, out) if config.videos else []
     film(clips, workers=workers, on_progress=on_progress)
     sections = describe(arms, config, result, clips, out)
-    trained = next((Path(a.policy) for a in arms if a.policy not in UNTRAINED), None)
+    trained = next((a.policy for a in arms if a.policy not in UNTRAINED), None)
     if trained is not None:
         sections.append(speed(trained, config))
     return summarise(arms, result), sections
@@ -104,17 +105,20 @@ def protocol(arms: Sequence[Arm], config: EvalConfig) -> str:
     )
 
 
-def speed(checkpoint: Path, config: EvalConfig) -> Section:
+def speed(policy_of: str, config: EvalConfig) -> Section:
     """How long the policy thinks, beside the time it has."""
     from vla_data.fit.hardware import torch_threads
 
     with torch_threads(config.threads):
-        policy = load_policy(checkpoint)
+        policy = load_policy(policy_of)
         median, p99 = latency_ms(policy)
     budget = 1000 * config.execute / policy.input_spec.robot.action.control_hz
+    where = f"on this machine, torch threads: {config.threads}"
+    if is_remote(policy_of):
+        where = f"at {policy_of}, the way there and back included"
     said = (
-        f"One chunk takes {median:.1f} ms (median; 99th percentile {p99:.1f} ms) on this machine, "
-        f"torch threads: {config.threads}; {config.execute} actions of it last {budget:.0f} ms."
+        f"One chunk takes {median:.1f} ms (median; 99th percentile {p99:.1f} ms) {where}; "
+        f"{config.execute} actions of it last {budget:.0f} ms."
     )
     return Section("Speed", (Text(said),))
 

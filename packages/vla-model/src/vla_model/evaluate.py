@@ -245,7 +245,7 @@ def arm_cameras(arm: Arm) -> tuple[CameraView, ...]:
 def _checkpoint(path: str) -> Policy:
     from vla_model.policies.registry import load_policy
 
-    return load_policy(Path(path))
+    return load_policy(path)
 
 
 @lru_cache(maxsize=4)

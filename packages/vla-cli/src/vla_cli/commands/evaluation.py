@@ -23,7 +23,12 @@ Checkpoint = Annotated[
     ),
 ]
 Baseline = Annotated[
-    Literal["expert", "random"] | None, typer.Option("--policy", help="A driver without a checkpoint.")
+    str | None,
+    typer.Option(
+        "--policy",
+        metavar="NAME",
+        help="A driver without a checkpoint: expert, random, or ws://HOST:PORT (`vla serve policy`).",
+    ),
 ]
 
 
@@ -139,8 +144,11 @@ def _arm(
     checkpoint: Path | None, policy: str | None, wording: Literal["train", "unseen", "permuted"], sim: str
 ) -> Arm:
     """The one row of the table: exactly one of a checkpoint and a named driver."""
-    from vla_data.errors import CheckpointError, ConfigError
-    from vla_model.evaluate import Arm
+    from vla_data.errors import ConfigError
+    from vla_data.registry import lookup
+    from vla_data.robots import is_remote
+    from vla_model.checkpoint import find_checkpoint
+    from vla_model.evaluate import UNTRAINED, Arm
 
     if (checkpoint is None) == (policy is None):
         raise ConfigError(
@@ -148,14 +156,9 @@ def _arm(
             where=f"vla eval {sim}",
             next_step=f"vla eval {sim} --checkpoint RUN --tasks … --out DIR",
         )
-    if checkpoint is None:
-        return Arm(str(policy), str(policy), wording)
-    inner = checkpoint / "checkpoint"
-    found = inner if inner.is_dir() else checkpoint
-    if not found.is_dir():
-        raise CheckpointError(
-            "there is no checkpoint here",
-            where=str(checkpoint),
-            next_step="make one: vla model finetune --help",
-        )
-    return Arm("policy", str(found), wording)
+    if policy is not None:
+        if not is_remote(policy):
+            lookup("policy", dict.fromkeys(UNTRAINED), policy)
+        return Arm("policy" if is_remote(policy) else policy, policy, wording)
+    assert checkpoint is not None
+    return Arm("policy", str(find_checkpoint(checkpoint)), wording)

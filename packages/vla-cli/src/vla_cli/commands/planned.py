@@ -12,11 +12,6 @@ PLANS = {
         "To come: run, report.",
         "Today one run is one command, or all stages at once: vla quickstart",
     ),
-    "serve": (
-        "A policy or a robot as a service (no command yet).",
-        "To come: policy, mcp, ros2.",
-        "Today a policy is driven in closed loop by: vla eval metaworld",
-    ),
 }
 
 
