@@ -43,7 +43,7 @@ def test_messages_come_back(message):
 @given(MESSAGES)
 def test_openpi_reads_and_writes_the_same(message):
     assert same(msgpack_numpy.unpackb(pack(message)), message)
-    assert same(unpack(msgpack_numpy.packb(message)), message)
+    assert same(unpack(bytes(msgpack_numpy.packb(message) or b"")), message)
 
 
 def test_scalars_of_numpy_and_views_are_carried():
@@ -70,7 +70,7 @@ def test_damage_is_read_or_refused(message, data):
 
 def array(**changed: object) -> bytes:
     told = {b"__ndarray__": True, b"data": b"\0" * 8, b"dtype": "<f4", b"shape": [2]}
-    return msgpack.packb({"a": told | {k.encode(): v for k, v in changed.items()}})
+    return bytes(msgpack.packb({"a": told | {k.encode(): v for k, v in changed.items()}}) or b"")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_arrays_that_lie_are_refused(changed):
 @pytest.mark.parametrize("message", [[1, 2], 7, "text", {1: 2}, {b"do": 1}])
 def test_only_mappings_of_names_are_messages(message):
     with pytest.raises(MessageError):
-        unpack(msgpack.packb(message, strict_types=False))
+        unpack(bytes(msgpack.packb(message) or b""))
 
 
 def test_what_the_wire_does_not_carry_is_refused():

@@ -54,7 +54,7 @@ class Echo:
             len(latest.instruction) + float(window.past_actions.sum()),
             self.seeds[window.slot],
         ]
-        actions = np.tile(np.float32(told), (HORIZON, 1))
+        actions = np.tile(np.array(told, np.float32), (HORIZON, 1))
         return ActionChunk(self.wrong(actions), self.input_spec.robot.action)
 
 
@@ -171,7 +171,7 @@ def window(**changed: object) -> dict:
     return {"slot": 0, "past_actions": np.zeros((1, 4), np.float32), "observations": [frame]} | rest
 
 
-NAN = np.float32([0, np.nan, 0])
+NAN = np.array([0, np.nan, 0], np.float32)
 BAD = {
     "text": "hello",
     "no message": b"\xc1",

@@ -33,7 +33,7 @@ def pack(message: Mapping[str, Any]) -> bytes:
         MessageError: it holds something that the wire does not carry, or is too large.
     """
     try:
-        data = msgpack.packb(dict(message), default=_told)
+        data = bytes(msgpack.packb(dict(message), default=_told) or b"")
     except (TypeError, ValueError, OverflowError) as error:
         raise MessageError(
             "a message cannot be sent", expected="plain values and arrays", got=str(error)
