@@ -137,13 +137,17 @@ class Joint:
 
 @dataclass(frozen=True)
 class RobotSpec:
-    """A robot as the suite sees it: its action, its state, its joints and limits."""
+    """A robot as the suite sees it: its action, its state, its joints and limits.
+
+    `workspace` is where its hand may be: low and high along x, y and z, metres, world; empty where unknown.
+    """
 
     name: str
     action: ActionSpec
     state: tuple[StateDim, ...] = ()
     joints: tuple[Joint, ...] = ()
     urdf: str | None = None
+    workspace: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
