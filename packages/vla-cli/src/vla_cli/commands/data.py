@@ -16,6 +16,7 @@ from vla_cli.commands import (
     data_label,
     data_mixture,
     data_openx_list,
+    robots,
 )
 from vla_cli.parser import example, make_group
 
@@ -32,6 +33,7 @@ data_openx_list.register(app)
 data_label.register(app)
 data_convert.register(app)
 data_mixture.register(app)
+app.command("record", epilog=robots.RECORD_EXAMPLE)(robots.record)
 
 
 @app.command(

@@ -9,6 +9,7 @@ import typer
 
 from vla_cli import options as o
 from vla_cli import stages
+from vla_cli.commands import robots
 from vla_cli.parser import example, make_group
 
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ def libero(
     """Drive LIBERO tasks from the fixed initial states of its protocol; a suite stands for its tasks."""
     chosen = _chosen("libero", tasks, episodes, preset, config, set_)
     _evaluate(chosen, checkpoint, policy, wording, out, workers, as_json)
+
+
+app.command("robot", epilog=robots.EVAL_EXAMPLE)(robots.evaluate)
 
 
 @app.command("compare", epilog=example("vla eval compare runs/eval-a runs/eval-b"))
