@@ -11,6 +11,7 @@ import torch
 from vla_data.errors import CheckpointError, ConfigError, DataError
 from vla_model.align.checkpoint import load_scene_model, save_scene_model
 from vla_model.align.config import AlignConfig
+from vla_model.align.grounding import Taught, facts_table, named_table, of_kind
 from vla_model.align.network import SceneModel, answered, names_of, question_batch
 from vla_model.align.questions import TAUGHT, Facts, Question, ask, ask_some, caption, facts_of
 from vla_model.align.series import SeriesAlignConfig
@@ -151,11 +152,13 @@ def test_what_is_seen_stands_where_the_marks_are(tokenizer):
 
 def learn(model: SceneModel, tokenizer: Tokenizer, steps: int = 120) -> torch.Tensor:
     questions = [Question("count", "Is it?", ("no", "yes")[i % 2]) for i in range(8)]
-    batch = {**scenes(8), **question_batch(tokenizer, 2, questions, 64), "scene": torch.arange(8)}
-    optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
+    nothing = {"named": torch.zeros(8, 0, dtype=torch.long), "facts": torch.zeros(8, 0, 3, dtype=torch.long)}
+    batch = {**scenes(8), **question_batch(tokenizer, 2, questions, 64), "scene": torch.arange(8), **nothing}
+    taught = Taught(model, 0.5, 1.0)
+    optimiser = torch.optim.AdamW(taught.parameters(), 3e-3)
     for _ in range(steps):
         optimiser.zero_grad()
-        model.training_loss(batch)["loss"].backward()
+        taught.training_loss(batch)["loss"].backward()
         optimiser.step()
     with torch.inference_mode():
         return answered(model.eval(), model.seen(batch), batch)
@@ -164,6 +167,57 @@ def learn(model: SceneModel, tokenizer: Tokenizer, steps: int = 120) -> torch.Te
 def test_a_model_that_sees_learns_what_a_blind_one_cannot(tokenizer):
     assert learn(small(tokenizer), tokenizer).all()
     assert learn(small(tokenizer, blind=True), tokenizer).float().mean() == 0.5
+
+
+def test_questions_name_what_they_ask_about():
+    for seed in range(300):
+        question = ask(FACTS, np.random.default_rng(seed), TAUGHT[seed % 5])
+        if question is None:
+            continue
+        for name in FACTS.names:
+            named = name in question.first + question.second
+            assert named == (name in question.text) or question.kind == "count"
+        if question.kind == "count":
+            assert len(question.first) == int(question.answer)
+        if question.second:
+            assert question.text.index(question.first[0]) < question.text.index(question.second[0])
+
+
+CLASSES = ("blue ball", "red ball", "green cube", "red can")
+
+
+def test_tables_say_what_a_thing_of_a_class_is_to_be_told():
+    pair = Question("depth", "", "", ("red ball",), ("red can",))
+    many = Question("count", "", "", ("red ball", "blue ball", "purple can"))
+    assert named_table([pair, many], CLASSES).tolist() == [[0, 1, 0, 2], [1, 1, 0, 0]]
+    twice = Facts(("red ball", "red ball", "red can"), FACTS.position, FACTS.velocity)
+    far = Facts(("red can",), np.array([[9, 0, 9]], np.float32), np.array([[9, 9, 9]], np.float32))
+    table = facts_table([FACTS, twice, far], CLASSES)
+    assert table[0].tolist() == [[11, 15, 0], [7, 10, 3], [IGNORED] * 3, [14, 10, 1]]
+    assert table[1, 1].tolist() == [IGNORED] * 3
+    assert table[2, 3].tolist() == [20, 30, 9]
+    kinds = torch.tensor([[1, 3, -1, 9]])
+    assert of_kind(table[:1, :, 0], kinds, IGNORED).tolist() == [[7, 14, IGNORED, IGNORED]]
+
+
+def test_things_learn_their_part_and_their_place_and_doubles_are_left_out(tokenizer):
+    """The losses at the things reach the tokens of the question, and a thing seen twice has no place."""
+    torch.manual_seed(0)
+    features = FeatureConfig(16, 16, rows=3, look_dim=4, class_names=CLASSES)
+    config = EncoderConfig(features, 16, "objects", 1, ("rgb",), 2, 4, 16, 0, 2)
+    gpt = GPT(GPTConfig(tokenizer.vocab_size, 2, 32, 2, 64))
+    taught = Taught(SceneModel(VideoEncoder(config), gpt, 16, names_of(tokenizer, CLASSES)), 1.0, 1.0)
+    things = torch.randn(1, 3, 32)
+    table = facts_table([FACTS], CLASSES)
+    once = taught._placed(things, torch.tensor([[1, 3, 0]]), table)
+    double = taught._placed(things, torch.tensor([[1, 1, 0]]), table)
+    alone = taught._placed(things, torch.tensor([[-1, -1, 0]]), table)
+    assert once != double
+    torch.testing.assert_close(double, alone)
+    nothing = taught._placed(things, torch.tensor([[-1, -1, -1]]), table)
+    assert float(nothing.detach()) == 0
+    groups = taught.optimizer_groups()
+    assert sum(len(g["params"]) for g in groups) == len(list(taught.parameters()))
 
 
 def test_an_aligned_model_comes_back_and_a_flipped_byte_is_refused(tokenizer, tmp_path: Path):

@@ -32,6 +32,8 @@ class AlignConfig:
         holdout: share of the episodes kept for measuring.
         judged: questions of each kind that are measured.
         blind: leave the pictures out: what words alone can win.
+        named: weight of telling which things a question names, beside the answer (`grounding`).
+        placed: weight of telling where each thing is and how fast.
         first: the training of the projector, encoder and language model as they are; 0 steps leave it out.
         both: the training of all three.
         shown: scenes on the page.
@@ -43,6 +45,8 @@ class AlignConfig:
     holdout: float = 0.1
     judged: int = 400
     blind: bool = False
+    named: float = 0.5
+    placed: float = 1.0
     first: FitConfig = field(
         default_factory=lambda: FitConfig(
             steps=100, batch_size=64, learning_rate=1e-3, warmup_steps=20, checkpoint_every=100
@@ -50,9 +54,10 @@ class AlignConfig:
     )
     both: FitConfig = field(
         default_factory=lambda: FitConfig(
-            steps=3000,
+            steps=1500,
             batch_size=64,
-            learning_rate=1e-3,
+            optimizer="muon",
+            learning_rate=5e-3,
             weight_decay=1e-2,
             warmup_steps=50,
             ema_decay=0.998,

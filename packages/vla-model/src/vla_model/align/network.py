@@ -94,21 +94,16 @@ class SceneModel(nn.Module):
         return said_CD[torch.where(kinds < len(self.names), kinds + 1, 0)]
 
     def logits(
-        self, seen: Float[Tensor, "b n d"], tokens: Int64[Tensor, "b t"]
+        self,
+        seen: Float[Tensor, "b n d"],
+        tokens: Int64[Tensor, "b t"],
+        layers: list[Tensor] | None = None,
     ) -> Float[Tensor, "b t vocab"]:
-        """Of the token after each; `tokens` has N marks of the video in every row."""
+        """Of the token after each; `tokens` has N marks of the video in every row; `layers` as of the GPT."""
         x_BTD = self.gpt.embedded(tokens)
         marks = (tokens == VIDEO)[..., None].expand_as(x_BTD)
-        return self.gpt.logits(self.gpt.features(x_BTD.masked_scatter(marks, seen.to(x_BTD.dtype))))
-
-    def training_loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A batch of `SceneBatches`: windows of S scenes, `scene` [B] (which is asked about), `tokens`
-        [B, T + 1] and `targets` [B, T]."""
-        logits = self.logits(self.seen(batch)[batch["scene"]], batch["tokens"][:, :-1])
-        loss = F.cross_entropy(logits.flatten(0, 1), batch["targets"].flatten(), ignore_index=IGNORED)
-        said = batch["targets"] != IGNORED
-        right = (logits.argmax(-1) == batch["targets"])[said].float().mean()
-        return {"loss": loss, "token_accuracy": right.detach()}
+        x_BTD = x_BTD.masked_scatter(marks, seen.to(x_BTD.dtype))
+        return self.gpt.logits(self.gpt.features(x_BTD, layers=layers))
 
 
 def names_of(tokenizer: Tokenizer, class_names: Sequence[str]) -> list[list[int]]:

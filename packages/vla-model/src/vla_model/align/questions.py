@@ -29,11 +29,16 @@ MOVES, STILL = 0.06, 0.01  # m/s: above the one a thing moves, below the other i
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, and the answer."""
+    """What is asked, and the answer.
+
+    `first` are the names of the things that it asks about, `second` of the other one of two.
+    """
 
     kind: Kind
     text: str
     answer: str
+    first: tuple[str, ...] = ()
+    second: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,21 +108,24 @@ def caption(facts: Facts) -> str:
     return "From left to right: " + ", ".join(told) + "."
 
 
-Way = Callable[[Facts, np.random.Generator], tuple[str, str] | None]
+# The text, the answer, and the names of what is asked about.
+Asked = tuple[str, str, tuple[str, ...], tuple[str, ...]]
+Way = Callable[[Facts, np.random.Generator], Asked | None]
 
 
-def _count_all(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
-    return "How many things are there?", str(len(facts.names))
+def _count_all(facts: Facts, rng: np.random.Generator) -> Asked | None:
+    return "How many things are there?", str(len(facts.names)), facts.names, ()
 
 
-def _count_some(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+def _count_some(facts: Facts, rng: np.random.Generator) -> Asked | None:
     """Of a colour or a shape that some thing in the scene has."""
     if not facts.names:
         return None
     word = str(rng.choice(facts.names[int(rng.integers(len(facts.names)))].split()))
-    number = sum(word in name.split() for name in facts.names)
+    counted = tuple(name for name in facts.names if word in name.split())
     shape = any(name.split()[-1] == word for name in facts.names)
-    return f"How many {word}s are there?" if shape else f"How many {word} things are there?", str(number)
+    text = f"How many {word}s are there?" if shape else f"How many {word} things are there?"
+    return text, str(len(counted)), counted, ()
 
 
 def _pair(values: Sequence[float], margin: float, rng: np.random.Generator) -> tuple[int, int] | None:
@@ -130,23 +138,25 @@ def _pair(values: Sequence[float], margin: float, rng: np.random.Generator) -> t
     return int(one[pick]), int(other[pick])
 
 
-def _either(facts: Facts, word: str, one: int, other: int, first: bool) -> tuple[str, str]:
+def _either(facts: Facts, word: str, one: int, other: int, first: bool) -> Asked:
     """Which of two it is."""
     text = f"Which is {word}, the {facts.names[one]} or the {facts.names[other]}?"
-    return text, f"the {facts.names[one if first else other]}"
+    answer = f"the {facts.names[one if first else other]}"
+    return text, answer, (facts.names[one],), (facts.names[other],)
 
 
-def _aside(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+def _aside(facts: Facts, rng: np.random.Generator) -> Asked | None:
     found = _pair(facts.position[:, 0].tolist(), ASIDE, rng)
     if found is None:
         return None
     a, b = found
     side = str(rng.choice(["left", "right"]))
     true = (facts.position[a, 0] < facts.position[b, 0]) == (side == "left")
-    return f"Is the {facts.names[a]} {side} of the {facts.names[b]}?", "yes" if true else "no"
+    text = f"Is the {facts.names[a]} {side} of the {facts.names[b]}?"
+    return text, "yes" if true else "no", (facts.names[a],), (facts.names[b],)
 
 
-def _which_aside(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+def _which_aside(facts: Facts, rng: np.random.Generator) -> Asked | None:
     found = _pair(facts.position[:, 0].tolist(), ASIDE, rng)
     if found is None:
         return None
@@ -156,7 +166,7 @@ def _which_aside(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | No
     return _either(facts, f"further {side}", a, b, bool(first))
 
 
-def _nearer(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+def _nearer(facts: Facts, rng: np.random.Generator) -> Asked | None:
     found = _pair(facts.position[:, 2].tolist(), DEEPER, rng)
     if found is None:
         return None
@@ -166,24 +176,26 @@ def _nearer(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
     return _either(facts, "nearer" if nearer else "farther", a, b, bool(first))
 
 
-def _before(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+def _before(facts: Facts, rng: np.random.Generator) -> Asked | None:
     found = _pair(facts.position[:, 2].tolist(), DEEPER, rng)
     if found is None:
         return None
     a, b = found
     true = facts.position[a, 2] < facts.position[b, 2]
-    return f"Is the {facts.names[a]} nearer than the {facts.names[b]}?", "yes" if true else "no"
+    text = f"Is the {facts.names[a]} nearer than the {facts.names[b]}?"
+    return text, "yes" if true else "no", (facts.names[a],), (facts.names[b],)
 
 
-def _moves(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+def _moves(facts: Facts, rng: np.random.Generator) -> Asked | None:
     wanted = bool(rng.random() < 0.5)
     rows = np.flatnonzero(facts.speed >= MOVES if wanted else facts.speed <= STILL)
     if not len(rows):
         return None
-    return f"Is the {facts.names[int(rng.choice(rows))]} moving?", "yes" if wanted else "no"
+    name = facts.names[int(rng.choice(rows))]
+    return f"Is the {name} moving?", "yes" if wanted else "no", (name,), ()
 
 
-def _faster(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+def _faster(facts: Facts, rng: np.random.Generator) -> Asked | None:
     found = _pair(facts.speed.tolist(), FASTER, rng)
     if found is None:
         return None
@@ -191,21 +203,22 @@ def _faster(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
     return _either(facts, "faster", a, b, bool(facts.speed[a] > facts.speed[b]))
 
 
-def _where(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+def _where(facts: Facts, rng: np.random.Generator) -> Asked | None:
     """Right of the camera's axis and ahead of the camera, in tenths of a metre."""
     if not facts.names:
         return None
     row = int(rng.integers(len(facts.names)))
     x, _, z = (round(float(v) / TENTH) for v in facts.position[row])
-    return f"Where is the {facts.names[row]}?", f"right {x}, ahead {z}"
+    return f"Where is the {facts.names[row]}?", f"right {x}, ahead {z}", (facts.names[row],), ()
 
 
-def _how_fast(facts: Facts, rng: np.random.Generator) -> tuple[str, str] | None:
+def _how_fast(facts: Facts, rng: np.random.Generator) -> Asked | None:
     """In tenths of a metre a second."""
     if not facts.names:
         return None
     row = int(rng.integers(len(facts.names)))
-    return f"How fast is the {facts.names[row]}?", str(round(float(facts.speed[row]) / TENTH))
+    speed = str(round(float(facts.speed[row]) / TENTH))
+    return f"How fast is the {facts.names[row]}?", speed, (facts.names[row],), ()
 
 
 _WAYS: dict[Kind, tuple[Way, ...]] = {

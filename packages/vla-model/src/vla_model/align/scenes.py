@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vla_data.errors import DataError
 from vla_data.protocols import EpisodeSource
+from vla_model.align.grounding import facts_table, named_table
 from vla_model.align.network import SceneModel, question_batch
 from vla_model.align.questions import Facts, ask_some, facts_of
 from vla_model.lm.tokenizer import Tokenizer
@@ -74,6 +75,7 @@ class SceneBatches:
         self.seed, self.size = seed, size
         self.history, self.count = model.encoder.config.history, model.video_tokens
         self.context = model.gpt.config.context
+        self.classes = model.encoder.config.features.class_names
 
     def __call__(self, step: int) -> Mapping[str, Tensor]:
         rng = np.random.default_rng((self.seed, ASK_STREAM, step))
@@ -83,5 +85,7 @@ class SceneBatches:
         return {
             **self.scenes.windows(rows, self.history),
             **question_batch(self.tokenizer, self.count, every, self.context),
+            "named": named_table(every, self.classes),
+            "facts": facts_table([self.scenes.facts[r] for r in rows], self.classes),
             "scene": torch.repeat_interleave(torch.tensor([len(some) for some in asked])),
         }

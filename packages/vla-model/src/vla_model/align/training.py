@@ -3,6 +3,7 @@
 Notable features:
 - the projector first, between an encoder and a language model that stay as they are; then all three
 - labels make questions and answers; the model is given tokens of pixels alone
+- beside answers it is taught which things a question names and where they are (`grounding`)
 - measured on held-out scenes beside the same model with the pictures of another scene, and beside the best
   guess from the words of a question
 """
@@ -21,6 +22,7 @@ from vla_data.protocols import EpisodeSource, OnProgress, no_progress
 from vla_data.report import Section
 from vla_model.align.checkpoint import SUBDIRECTORY, save_scene_model
 from vla_model.align.config import AlignConfig
+from vla_model.align.grounding import Taught
 from vla_model.align.judging import asked_about, guesses_of, page_of, scores_of, shown_of
 from vla_model.align.network import SceneModel, names_of
 from vla_model.align.questions import TAUGHT
@@ -112,11 +114,12 @@ def _train(
 ) -> dict[str, FitResult]:
     """The projector alone, then everything."""
     results = {}
+    taught = Taught(model, config.named, config.placed)
     inner = (*model.encoder.parameters(), *model.gpt.parameters())
     for name, loop, free in (("projector", config.first, False), ("both", config.both, True)):
         for parameter in inner:
             parameter.requires_grad_(free)
         directory = out if free else out / PROJECTOR
         batches = SceneBatches(scenes, model, tokenizer, config.questions, loop.seed + free, loop.batch_size)
-        results[name] = fit(model.train(), batches, loop, directory, on_progress, stage=f"align {name}")
+        results[name] = fit(taught.train(), batches, loop, directory, on_progress, stage=f"align {name}")
     return results

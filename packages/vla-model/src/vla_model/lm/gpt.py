@@ -144,7 +144,11 @@ class GPT(nn.Module):
         return rms_norm(self.embed(tokens))
 
     def features(
-        self, x_BTD: Float[Tensor, "b t d"], cache: Cache | None = None, start: int | None = None
+        self,
+        x_BTD: Float[Tensor, "b t d"],
+        cache: Cache | None = None,
+        start: int | None = None,
+        layers: list[Tensor] | None = None,
     ) -> Float[Tensor, "b t d"]:
         """What the last layer says at every position.
 
@@ -152,6 +156,7 @@ class GPT(nn.Module):
             cache: of what came before; is extended.
             start: position of the first; None for the one after the cache. Where what came before is padded,
                 a fixed one makes answers the same whatever the padding.
+            layers: gets what every layer says.
 
         Raises:
             ConfigError: more positions than the context has.
@@ -174,6 +179,8 @@ class GPT(nn.Module):
         mask = {"attn_mask": cache.mask(asked)} if cache is not None and past else {"is_causal": asked > 1}
         for layer, block in enumerate(self.layers()):
             x_BTD = block(x_BTD, rotary, mask, layer, cache)
+            if layers is not None:
+                layers.append(x_BTD)
         if cache is not None and cache.known is not None:
             new = torch.ones(len(x_BTD), asked, dtype=torch.bool, device=x_BTD.device)
             cache.known = torch.cat([cache.known, new], dim=1)
