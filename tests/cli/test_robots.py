@@ -137,3 +137,15 @@ def test_who_drives_has_to_be_said(vla, tmp_path):
         assert "say who drives" in ran.err
     ran = vla("eval", "robot", "--robot", "toyy", "--checkpoint", tmp_path / "absent", "--out", tmp_path)
     assert ran.code == 3
+
+
+def test_assets_of_libero_are_set_up(vla, tmp_path, monkeypatch):
+    monkeypatch.setenv("VLA_CACHE", str(tmp_path / "cache"))
+    ran = vla("sim", "setup", "libero", "--assets", tmp_path)
+    assert (ran.code, "not LIBERO's folder" in ran.err) == (3, True)
+    for name in ("articulated_objects", "scenes", "stable_hope_objects", "stable_scanned_objects"):
+        (tmp_path / name).mkdir()
+    for name in ("textures", "turbosquid_objects"):
+        (tmp_path / name).mkdir()
+    ran = vla("sim", "setup", "libero", "--assets", tmp_path, "--json")
+    assert ran.document["assets"] == str(tmp_path)

@@ -14,8 +14,8 @@ from tests.data.storage_server import Fault, Storage, Stored, serve
 
 import vla_data
 from vla_data.errors import ConfigError, DataError, UnknownNameError
-from vla_data.files import read_json
-from vla_data.openx.cache import cache_directory, cache_limit
+from vla_data.files import cache_directory, read_json
+from vla_data.openx.cache import cache_limit
 from vla_data.openx.download import download
 from vla_data.openx.faults import ChangedError, Patience
 from vla_data.openx.local import LocalDataset, find_local, local_datasets, register, register_path

@@ -211,7 +211,7 @@ def libero_assets() -> Finding:
     except (MissingDependencyError, ImportError) as error:
         where = getattr(error, "where", None)
         value = f"not in {where}" if where else str(error)
-        fix = "export VLA_LIBERO_ASSETS=/path/to/libero/assets"
+        fix = "vla sim setup libero"
         return Finding("Places", "LIBERO assets", "optional", value, fix)
 
 

@@ -121,3 +121,10 @@ def sha256_file(path: Path) -> str:
     """sha256 of a file's content, as hex."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def cache_directory() -> Path:
+    """Where the suite keeps what it can fetch again: $VLA_CACHE, else `vla` in the user's cache."""
+    if given := os.environ.get("VLA_CACHE"):
+        return Path(given).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vla"

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vla_data.errors import ConfigError, DataError
-from vla_data.files import inside
+from vla_data.files import cache_directory, inside
 from vla_data.openx.faults import ChangedError, Patience
 from vla_data.openx.lock import locked
 from vla_data.openx.manifest import FILE_NAME, DownloadManifest, load_manifest
@@ -29,14 +29,8 @@ log = logging.getLogger(__name__)
 
 DEFAULT_GB = 50.0
 LOCK = ".lock"
+FOLDER_LETTERS = 16
 WORTH_SAYING = 8_000_000  # bytes of a shard that take long enough to say that they are fetched
-
-
-def cache_directory() -> Path:
-    """Where streamed shards are kept."""
-    if given := os.environ.get("VLA_CACHE"):
-        return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vla"
 
 
 def cache_limit() -> float:
@@ -99,7 +93,7 @@ class StreamedShards:
     def _folder(self, listed: RemoteObject) -> str:
         """One a content: another generation of a shard is another file."""
         content = (self.manifest.source, listed.url, listed.generation, listed.size, listed.crc32c)
-        return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr(content).encode()).hexdigest()[:FOLDER_LETTERS]
 
     def _provide(self, root: Path, path: Path, listed: RemoteObject) -> None:
         if path.is_file():
@@ -125,7 +119,8 @@ class StreamedShards:
 def make_room(root: Path, limit: float) -> None:
     """Throw out what was used longest ago until at most `limit` bytes are left."""
     with locked(root / LOCK):
-        found = [(p.stat().st_atime_ns, p.stat().st_size, p) for p in root.glob("*/*") if p.is_file()]
+        paths = root.glob(f"{'[0-9a-f]' * FOLDER_LETTERS}/*")  # what else lies in the cache is not of shards
+        found = [(p.stat().st_atime_ns, p.stat().st_size, p) for p in paths if p.is_file()]
         left = sum(size for _, size, _ in found)
         for _, size, path in sorted(found):
             if left <= limit:

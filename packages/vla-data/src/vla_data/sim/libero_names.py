@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from vla_data.errors import DataError, MissingDependencyError, UnknownNameError
+from vla_data.sim.libero_assets import remembered
 
 ASSETS_VARIABLE = "VLA_LIBERO_ASSETS"
 # Steps that the published protocol allows, by suite.
@@ -55,19 +56,19 @@ def package_folder() -> Path:
 
 
 def assets_folder() -> Path:
-    """Meshes and textures: `$VLA_LIBERO_ASSETS`, else what the installed package holds.
+    """Meshes and textures: `$VLA_LIBERO_ASSETS`, else what was set up, else what the package holds.
 
     Raises:
         MissingDependencyError: neither is there.
     """
     named = os.environ.get(ASSETS_VARIABLE)
-    folder = Path(named) if named else package_folder() / "assets"
+    folder = Path(named) if named else remembered() or package_folder() / "assets"
     if not (folder / "scenes").is_dir():
         raise MissingDependencyError(
             "the assets of LIBERO are missing",
             where=str(folder),
             expected="its folders scenes, articulated_objects, stable_scanned_objects, …",
-            next_step=f"fetch LIBERO's assets and set {ASSETS_VARIABLE} to their folder",
+            next_step=f"vla sim setup libero (fetches them; or --assets DIR), or set {ASSETS_VARIABLE}",
         )
     return folder.resolve()
 
