@@ -27,7 +27,8 @@ from vla_cli.quickstart import PRESETS, QuickstartConfig, stages
 from vla_data.protocols import Progress
 from vla_data.report import Section
 from vla_data.runs import Stage, run_stage
-from vla_model.evaluate import Arm, EvalConfig, EvalResult, TaskResult, evaluate
+from vla_model.eval_config import Arm, EvalConfig
+from vla_model.evaluate import EvalResult, TaskResult, evaluate
 from vla_model.finetuning import FinetuneConfig
 from vla_model.statistics import Pairs, mcnemar, newcombe_interval
 

@@ -24,7 +24,8 @@ from vla_data.protocols import Progress
 from vla_data.sim import SimConfig, chosen_tasks, instructions, make_env, pictures_of, task_names
 from vla_data.sim.placements import placement_seed
 from vla_data.types import Trial
-from vla_model.evaluate import Arm, EvalConfig, EvalResult, evaluate
+from vla_model.eval_config import Arm, EvalConfig
+from vla_model.evaluate import EvalResult, evaluate
 
 SUITES = ("libero_object", "libero_spatial", "libero_goal", "libero_10")
 GOALS = {"libero_object": 0.95, "libero_spatial": 0.95}

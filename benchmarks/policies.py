@@ -30,7 +30,8 @@ from vla_data.protocols import Progress
 from vla_data.report import Section
 from vla_data.runs import Manifest, Stage, run_stage
 from vla_model import load_policy
-from vla_model.evaluate import Arm, EvalResult, TaskResult, evaluate
+from vla_model.eval_config import Arm
+from vla_model.evaluate import EvalResult, TaskResult, evaluate
 from vla_model.finetuning import PRESETS as POLICIES
 from vla_model.finetuning import FinetuneConfig, finetune
 from vla_model.policies.kinds import PolicyConfig

@@ -22,7 +22,8 @@ from _frame import Check, run
 from policies import COMPACT, slug, tell, train
 from vla_cli.quickstart import PRESETS, QuickstartConfig, demonstrate, stages
 from vla_data.runs import Stage, run_stage
-from vla_model.evaluate import Arm, EvalResult, evaluate
+from vla_model.eval_config import Arm
+from vla_model.evaluate import EvalResult, evaluate
 from vla_model.finetuning import PRESETS as POLICIES
 from vla_model.policies.vla import VlaConfig
 from vla_model.prompt.episodes import PromptParts

@@ -79,3 +79,8 @@ class FakeDriver:
     def _here(self) -> None:
         if self.gone:
             raise RobotError("unplugged", where=self.spec.name)
+
+
+def floats(*values: float) -> np.ndarray:
+    """float32 numbers in a row."""
+    return np.array(values, np.float32)

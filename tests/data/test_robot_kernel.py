@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.data.robot_driver import ARM, HZ, FakeDriver
+from tests.data.robot_driver import ARM, HZ, FakeDriver, floats
 
 import vla_data.robots.kernel as kernel_module
 from vla_data.errors import ConfigError
@@ -19,7 +19,7 @@ from vla_data.robots.kernel import KernelConfig, RefusedError, SafetyKernel
 from vla_data.robots.limits import limits_of
 
 LIMITS = limits_of(ARM, acceleration=6.0)
-GOOD = np.float32([0.01, 0.0, 1.0])
+GOOD = floats(0.01, 0.0, 1.0)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_command_moves_and_silence_brakes_and_holds(driver: FakeDriver, kernel
     for i in range(5):
         driver.time += 0.05
         kernel.observe()
-        kernel.command(lease.key, np.float32([0.02 * i, 0, 1]), driver.time)
+        kernel.command(lease.key, floats(0.02 * i, 0, 1), driver.time)
         kernel.tick()
     assert kernel.state().phase == "moving"
     held = len(driver.held)
@@ -150,9 +150,9 @@ def test_nobody_moves_a_robot_at_which_nobody_looks(driver: FakeDriver, kernel: 
 @pytest.mark.parametrize(
     "action",
     [
-        np.float32([np.nan, 0, 0]),
-        np.float32([0, np.inf, 0]),
-        np.float32([0, 0]),
+        floats(np.nan, 0, 0),
+        floats(0, np.inf, 0),
+        floats(0, 0),
         np.zeros((1, 3), np.float32),
         np.array(["NaN"] * 3),
         np.array([None] * 3),
@@ -218,7 +218,7 @@ def test_the_kernel_depends_on_numpy_and_the_vocabulary_alone():
 
 
 ANY = st.one_of(
-    st.tuples(*[st.floats(width=32)] * 3).map(np.float32),
+    st.tuples(*[st.floats(width=32)] * 3).map(lambda t: floats(*t)),
     st.lists(st.floats(), max_size=5).map(np.array),
     st.sampled_from([None, "NaN", [1, 2, 3], np.array(["1", "2", "3"]), np.zeros((3, 3))]),
 )
@@ -283,7 +283,7 @@ class Abuse(RuleBasedStateMachine):
         """What a client that means well does, so that there is something to judge."""
         if self.owner is None or self.driver.gone:
             return
-        wanted = np.float32(data.draw(st.tuples(*[st.floats(-3, 3, width=32)] * 3)))
+        wanted = floats(*data.draw(st.tuples(*[st.floats(-3, 3, width=32)] * 3)))
         try:
             self.kernel.observe()
             self.kernel.command(self.owner[0], wanted, self.driver.time)

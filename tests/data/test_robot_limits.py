@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.data.robot_driver import ARM, HAND, HZ
+from tests.data.robot_driver import ARM, HAND, HZ, floats
 
 from vla_data.errors import ConfigError
 from vla_data.robots.limits import NOWHERE, Limiter, MotionLimits, limits_of
@@ -25,11 +25,11 @@ SLACK = 1e-5  # float32
 def test_joints_keep_place_speed_and_change_of_speed(wanted, acceleration, start):
     limits = limits_of(ARM, acceleration=acceleration)
     limiter = Limiter(ARM.action, limits)
-    state = np.float32([*start, 0])
+    state = floats(*start, 0)
     limiter.begin(state)
     place, speed = state[:2].astype(float), np.zeros(2)
     for action in [*wanted, *[None] * 20]:
-        given_ = np.float32(action) if action is not None else None
+        given_ = floats(*action) if action is not None else None
         sent = limiter.braked(state) if given_ is None else limiter.limited(given_, state)
         new = (sent[:2] - place) * HZ
         assert (sent[:2] >= np.array(limits.low[:2]) - SLACK).all()
@@ -42,10 +42,10 @@ def test_joints_keep_place_speed_and_change_of_speed(wanted, acceleration, start
 @given(WANTED, STARTS)
 def test_braking_ends_at_rest(wanted, start):
     limiter = Limiter(ARM.action, limits_of(ARM, acceleration=3.0))
-    state = np.float32([*start, 0])
+    state = floats(*start, 0)
     limiter.begin(state)
     for action in wanted:
-        limiter.limited(np.float32(action), state)
+        limiter.limited(floats(*action), state)
     steps = 0
     while not limiter.still:
         limiter.braked(state)
@@ -56,10 +56,10 @@ def test_braking_ends_at_rest(wanted, start):
 @given(st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=20))
 def test_what_is_allowed_is_not_changed(grips):
     limiter = Limiter(ARM.action, limits_of(ARM, acceleration=5.0))
-    state = np.float32([0.2, -0.3, 0])
+    state = floats(0.2, -0.3, 0)
     limiter.begin(state)
     for i, grip in enumerate(grips):
-        wanted = np.float32([0.2 + 0.005 * np.sin(i), -0.3, grip])
+        wanted = floats(0.2 + 0.005 * np.sin(i), -0.3, grip)
         np.testing.assert_allclose(limiter.limited(wanted, state), wanted, atol=1e-6)
 
 
@@ -67,9 +67,9 @@ def test_a_far_target_is_reached_in_the_least_steps():
     """Accelerate, cruise, brake: the closed form of a trapezoid, to a step or two."""
     limits = limits_of(ARM, acceleration=3.0)
     limiter = Limiter(ARM.action, limits)
-    state = np.float32([-1, -2.5, 0])
+    state = floats(-1, -2.5, 0)
     limiter.begin(state)
-    target = np.float32([2.0, 0.5, 0])  # both at their ends
+    target = floats(2.0, 0.5, 0)  # both at their ends
     places = []
     while not places or abs(places[-1][:2] - target[:2]).max() > 1e-4:
         places.append(limiter.limited(target, state))
@@ -85,11 +85,11 @@ def test_a_far_target_is_reached_in_the_least_steps():
 def test_a_hand_stays_in_its_workspace_and_comes_back_into_it(wanted, start):
     limits = limits_of(HAND)
     limiter = Limiter(HAND.action, limits)
-    hand = np.float32(start)
+    hand = floats(*start)
     limiter.begin(hand)
     low, high = np.array(limits.low[:3]), np.array(limits.high[:3])
     for x, y, grip in wanted:
-        sent = limiter.limited(np.float32([x, y, -x, grip]), hand)
+        sent = limiter.limited(floats(x, y, -x, grip), hand)
         assert (np.abs(sent) <= 1).all()
         moved = hand + 0.05 * sent[:3]
         outside = np.maximum(np.maximum(low - hand, hand - high), 0)

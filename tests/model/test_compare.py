@@ -9,7 +9,8 @@ from vla_data.config import to_dict
 from vla_data.errors import ConfigError, DataError, SpecMismatchError
 from vla_data.files import write_json
 from vla_model.compare import compare
-from vla_model.evaluate import EvalConfig, TaskResult, TrialRecord
+from vla_model.eval_config import EvalConfig, TrialRecord
+from vla_model.evaluate import TaskResult
 from vla_model.statistics import Pairs, mcnemar, newcombe_interval
 
 PROTOCOL = EvalConfig(tasks=("reach", "push"), trials=20)

@@ -10,8 +10,10 @@ from vla_data.errors import ConfigError, UnknownNameError
 from vla_data.report import Table
 from vla_data.sim import instructions, sub_tasks
 from vla_data.sim.placements import split_of
+from vla_model.driving import trials_of
+from vla_model.eval_config import Arm, EvalConfig
 from vla_model.eval_report import describe, run_evaluation
-from vla_model.evaluate import Arm, EvalConfig, evaluate, trials_of
+from vla_model.evaluate import evaluate
 from vla_model.prompt.episodes import split_instruction
 
 TASKS = ("reach", "window-open", "drawer-open")

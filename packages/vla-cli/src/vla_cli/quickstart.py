@@ -19,7 +19,7 @@ from vla_data.report import Block, Code, Section, Table, Text, write_page
 from vla_data.runs import MANIFEST, Manifest, Stage, StageResult, load_run_sections, machine, run_stage
 from vla_data.sim import CameraView
 from vla_data.sim.generate import GenerateConfig
-from vla_model.evaluate import Arm, EvalConfig
+from vla_model.eval_config import Arm, EvalConfig
 from vla_model.finetuning import PRESETS as POLICY_PRESETS
 from vla_model.finetuning import FinetuneConfig
 from vla_ts.fit import PRESETS as CODEC_PRESETS

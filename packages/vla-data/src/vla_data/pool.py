@@ -17,6 +17,10 @@ U = TypeVar("U")
 R = TypeVar("R")
 
 
+class WorkerDiedError(VlaError):
+    """A process of a pool ended before its work."""
+
+
 def cpu_count() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -31,7 +35,8 @@ def map_units(
     in this process's child too, so that results do not depend on the number.
 
     Raises:
-        VlaError: a worker died (named with the units that were under way); errors of `work` pass through.
+        WorkerDiedError: a worker died (named with the units that were under way).
+        Exception: what `work` raised.
     """
     if not units:
         return
@@ -46,7 +51,7 @@ def map_units(
                 yield futures.pop(future), result
         except BrokenProcessPool as error:
             left = [str(u) for f, u in futures.items() if not f.done() or f.exception() is not None]
-            raise VlaError(
+            raise WorkerDiedError(
                 "a worker process died",
                 where=f"one of: {', '.join(left[:4])}",
                 got="killed, or out of memory",

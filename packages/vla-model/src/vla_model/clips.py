@@ -19,16 +19,9 @@ from vla_data.rollout import RolloutConfig, rollout
 from vla_data.sim import CameraView
 from vla_data.types import Image, StepResult
 from vla_data.video import write_mp4
-from vla_model.evaluate import (
-    UNTRAINED,
-    Arm,
-    EvalConfig,
-    EvalResult,
-    arm_cameras,
-    make_policy,
-    open_env,
-    trials_of,
-)
+from vla_model.driving import arm_cameras, make_policy, open_env, trials_of
+from vla_model.eval_config import UNTRAINED, Arm, EvalConfig
+from vla_model.evaluate import EvalResult
 
 FILM = "film"
 FILM_CAMERAS = {

@@ -16,11 +16,18 @@ from vla_data.config import from_dict, to_dict
 from vla_data.errors import ConfigError, DataError, SpecMismatchError
 from vla_data.files import read_json
 from vla_data.report import Section, Table, Text
-from vla_model.evaluate import Arm, EvalConfig, TrialRecord
+from vla_model.eval_config import Arm, EvalConfig, TrialRecord
 from vla_model.statistics import Pairs, mcnemar, newcombe_interval
 
 RECORDS, RESULTS = "records", "results.json"
-FREE = ("trials", "tasks", "videos", "threads", "execute")  # what two comparable protocols may differ in
+FREE = (
+    "trials",
+    "tasks",
+    "videos",
+    "threads",
+    "execute",
+    "latency",
+)  # what two comparable protocols may differ in
 TOTAL = "all"
 
 
@@ -184,7 +191,7 @@ def _arm_of(path: Path, wanted: str | None) -> str:
 
 
 def _outcomes(path: Path, arm: str) -> dict[tuple[str, int], bool]:
-    """(task, seed) → success."""
+    """(task, seed) → success, of the trials that could be judged."""
     files = sorted((path / RECORDS / Arm(arm, "").slug).rglob("*.json"))
     rows = [from_dict(TrialRecord, row, where=str(f)) for f in files for row in read_json(f)]
-    return {(row.task, row.seed): row.success for row in rows}
+    return {(row.task, row.seed): row.success for row in rows if not row.error}

@@ -16,7 +16,8 @@ from vla_data.report import Gallery, Media, Section, Table, Text
 from vla_data.robots import is_remote
 from vla_data.sim import chosen_tasks, pictures_of
 from vla_model.clips import Clip, choose_clips, film
-from vla_model.evaluate import UNTRAINED, Arm, EvalConfig, EvalResult, TaskResult, evaluate
+from vla_model.eval_config import UNTRAINED, Arm, EvalConfig
+from vla_model.evaluate import EvalResult, TaskResult, evaluate
 from vla_model.policies.registry import load_policy
 
 LATENCY_CALLS = 100
@@ -97,11 +98,12 @@ def protocol(arms: Sequence[Arm], config: EvalConfig) -> str:
     }
     told = "; ".join(f"{a.name}: {wordings[a.wording]}" for a in arms if a.policy != "random") or "nothing"
     placements = "placement" if config.trials == 1 else "placements"
+    late = f", answers {config.latency:g} ms after the look" if config.latency else ""
     settled = f"{config.settle_steps} settling steps, fixtures of seed {config.world_seed}, "
     return (
         f"{pictures_of(config.sim)}, {config.trials} {placements} a task of the {config.split!r} split "
         f"(disjoint from training by construction), {settled if config.sim == 'libero' else ''}cap {steps}, "
-        f"{config.execute} actions executed between looks, {config.render} rendering. Told: {told}."
+        f"{config.execute} actions executed between looks{late}, {config.render} rendering. Told: {told}."
     )
 
 
@@ -136,9 +138,10 @@ def latency_ms(policy: Policy) -> tuple[float, float]:
 
 
 def _cell(result: TaskResult) -> str:
+    errors = f", {result.errors} could not be judged" if result.errors else ""
     return (
         f"{result.successes}/{result.trials} {100 * result.rate:.0f}% "
-        f"[{100 * result.low:.0f}–{100 * result.high:.0f}]"
+        f"[{100 * result.low:.0f}–{100 * result.high:.0f}]{errors}"
     )
 
 

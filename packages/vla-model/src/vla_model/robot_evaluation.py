@@ -17,7 +17,8 @@ from vla_data.report import Section, Table, Text
 from vla_data.robots.scene import Scene
 from vla_data.robots.sessions import RobotConfig, RobotTask, run_on_robot
 from vla_data.robots.trials import Judged
-from vla_model.evaluate import Arm, EvalConfig, TaskResult, TrialRecord
+from vla_model.eval_config import Arm, EvalConfig, TrialRecord
+from vla_model.evaluate import TaskResult
 from vla_model.statistics import wilson_interval
 
 TOTAL = "all"

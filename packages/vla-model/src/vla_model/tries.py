@@ -18,7 +18,8 @@ from vla_data.errors import ConfigError
 from vla_data.files import atomic_directory, read_json, sha256_file, write_json
 from vla_data.protocols import OnProgress, no_progress
 from vla_model.checkpoint import WEIGHTS
-from vla_model.evaluate import Arm, EvalConfig, evaluate
+from vla_model.eval_config import Arm, EvalConfig
+from vla_model.evaluate import evaluate
 
 FOLDER, RESULT = "tries", "success.json"
 

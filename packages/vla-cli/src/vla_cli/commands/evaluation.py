@@ -13,7 +13,7 @@ from vla_cli.commands import robots
 from vla_cli.parser import example, make_group
 
 if TYPE_CHECKING:
-    from vla_model.evaluate import Arm, EvalConfig
+    from vla_model.eval_config import Arm, EvalConfig
 
 app = make_group("Closed-loop evaluation on benchmark simulators, with intervals.")
 
@@ -115,7 +115,7 @@ def _chosen(
     overrides: list[str] | None,
 ) -> EvalConfig:
     """The protocol."""
-    from vla_model.evaluate import PRESETS
+    from vla_model.eval_config import PRESETS
 
     names = o.split_names(tasks)
     return o.make_config(PRESETS, preset, file, overrides, sim=sim, tasks=names, trials=episodes)
@@ -152,7 +152,7 @@ def _arm(
     from vla_data.registry import lookup
     from vla_data.robots import is_remote
     from vla_model.checkpoint import find_checkpoint
-    from vla_model.evaluate import UNTRAINED, Arm
+    from vla_model.eval_config import UNTRAINED, Arm
 
     if (checkpoint is None) == (policy is None):
         raise ConfigError(

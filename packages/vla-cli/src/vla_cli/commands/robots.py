@@ -60,7 +60,7 @@ def evaluate(
     """Try a policy on a robot, trial by trial, judged by a person."""
 
     def work(chosen: RobotConfig, where: str, on: OnProgress) -> tuple[dict[str, Any], list[Section]]:
-        from vla_model.evaluate import Arm
+        from vla_model.eval_config import Arm
         from vla_model.policies.registry import load_policy
         from vla_model.robot_evaluation import evaluate_on_robot
 
