@@ -94,9 +94,9 @@ def run_with(failures: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     real = driving.open_env.__wrapped__
     made = []
 
-    def opened(config, cameras):
+    def opened(*asked):
         made.append(1)
-        return Failing(real(config, cameras), failures)
+        return Failing(real(*asked), failures)
 
     opened.cache_clear = lambda: None  # type: ignore[attr-defined]
     monkeypatch.setattr(driving, "open_env", opened)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from vla_data.errors import ConfigError, UnknownNameError
-from vla_data.report import Table
+from vla_data.report import Table, Text
 from vla_data.sim import instructions, sub_tasks
 from vla_data.sim.placements import split_of
 from vla_model.driving import trials_of
-from vla_model.eval_config import Arm, EvalConfig
+from vla_model.eval_config import WAYS, Arm, EvalConfig, differing
 from vla_model.eval_report import describe, run_evaluation
 from vla_model.evaluate import evaluate
 from vla_model.prompt.episodes import split_instruction
@@ -84,3 +84,24 @@ def test_unknown_tasks_and_arms_of_one_name_are_refused(tmp_path: Path):
         evaluate(ARMS, EvalConfig(tasks=("windw-open",), trials=1), tmp_path, workers=1)
     with pytest.raises(ConfigError, match="distinct names"):
         evaluate((ARMS[0], ARMS[0]), CONFIG, tmp_path)
+
+
+def test_one_thing_at_a_time_differs(tmp_path: Path):
+    arms = differing(Arm("random", "random"), ["start", "blank"])
+    assert [(a.name, a.axis, a.wording) for a in arms] == [
+        ("random", "", "train"), ("random, start", "start", "train"), ("random, blank", "", "blank"),
+    ]  # fmt: skip
+    assert [a.name for a in differing(arms[0], ["all"])] == ["random", *(f"random, {w}" for w in WAYS)]
+    with pytest.raises(UnknownNameError, match="camera"):
+        differing(arms[0], ["camra"])
+    with pytest.raises(UnknownNameError, match="way to differ"):
+        Arm("a", "random", axis="weather")
+    config = EvalConfig(tasks=("reach",), trials=2, max_steps=5)
+    assert {t.instruction for t in trials_of(arms[2], config, "reach", 0, 2)} == {""}
+    _, sections = run_evaluation(differing(arms[0], ["all"]), config, tmp_path, workers=1)
+    (table,) = [b for b in sections[0].blocks if isinstance(b, Table)]
+    assert table.columns == ("", "reach", "all")
+    assert [row[0] for row in table.rows][:2] == ["random", "random, camera"]
+    (said,) = [b.text for b in sections[0].blocks if isinstance(b, Text)]
+    assert "random, start: the hand begins" in said
+    assert "random, blank: nothing" in said

@@ -75,7 +75,7 @@ def _film_one(clip: Clip) -> None:
 
         torch.set_num_threads(config.threads)
     cameras = (*arm_cameras(clip.arm), FILM_CAMERAS[config.sim])
-    filmed = _Filmed(open_env(config, cameras))
+    filmed = _Filmed(open_env(config, cameras, clip.arm.perturbation))
     env = cast(SimEnv, filmed)  # all that it does not do itself, the environment inside does
     trials = trials_of(clip.arm, config, clip.task, clip.index, clip.index + 1)
     options = RolloutConfig(execute=config.execute, max_steps=config.max_steps)

@@ -21,6 +21,7 @@ from vla_data.pool import WorkerDiedError, map_units
 from vla_data.protocols import Policy, SimEnv
 from vla_data.rollout import RolloutConfig, rollout
 from vla_data.sim import CameraView, SimConfig, instructions, make_env, make_expert, sub_tasks
+from vla_data.sim.config import Perturbation
 from vla_data.sim.placements import placement_seed
 from vla_data.types import Trial
 from vla_model.eval_config import UNTRAINED, Arm, EvalConfig, TrialRecord
@@ -29,6 +30,7 @@ from vla_model.prompt.episodes import with_checklist
 from vla_model.prompt.types import SubTask
 
 log = logging.getLogger(__name__)
+UNCHANGED = Perturbation()
 BLOCK = 5  # trials a work unit: small enough to resume and balance, large enough to amortise a reset
 
 
@@ -74,7 +76,9 @@ def trials_of(arm: Arm, config: EvalConfig, task: str, start: int, stop: int) ->
             said_for = others[index % len(others)] if others else task
         wordings = instructions(config.sim, said_for, "eval" if arm.wording == "unseen" else "train")
         said = wordings[index % len(wordings)] if arm.wording == "unseen" else wordings[0]
-        if config.checklists:
+        if arm.wording == "blank":
+            said = ""
+        elif config.checklists:
             said = with_checklist(said, tuple(SubTask(t) for t in sub_tasks(config.sim, said_for)))
         out.append(Trial(task, placement_seed(config.split, index), said))
     return out
@@ -111,9 +115,11 @@ def _checkpoint(path: str) -> Policy:
 
 
 @lru_cache(maxsize=4)
-def open_env(config: EvalConfig, cameras: tuple[CameraView, ...]) -> SimEnv:
+def open_env(
+    config: EvalConfig, cameras: tuple[CameraView, ...], perturbation: Perturbation = UNCHANGED
+) -> SimEnv:
     """The environment of a worker process; kept, since making one costs more than a trial."""
-    looked_at = SimConfig(cameras, config.render, config.settle_steps, config.world_seed)
+    looked_at = SimConfig(cameras, config.render, config.settle_steps, config.world_seed, perturbation)
     return make_env(config.sim, config.tasks, looked_at, num_envs=1)
 
 
@@ -191,7 +197,7 @@ def _tried(unit: Unit, trial: Trial, index: int) -> TrialRecord:
 
 def _drive(unit: Unit, trial: Trial, index: int) -> TrialRecord:
     config = unit.config
-    env = Guarded(open_env(config, arm_cameras(unit.arm)))
+    env = Guarded(open_env(config, arm_cameras(unit.arm), unit.arm.perturbation))
     policy, execute = late(make_policy(unit.arm, env.env), config.latency, config.execute)
     options = RolloutConfig(execute=execute, max_steps=config.max_steps)
     (done,) = rollout(cast(SimEnv, env), policy, [trial], options)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from vla_data.errors import ConfigError
+from vla_data.registry import lookup
+from vla_data.sim.config import Perturbation
+from vla_data.sim.perturbing import AXES
 from vla_model.words import split_words
 
-Wording = Literal["train", "unseen", "permuted"]
+Wording = Literal["train", "unseen", "permuted", "blank"]
 UNTRAINED = ("expert", "random")
+WAYS = (*AXES, "unseen", "permuted", "blank")
 
 
 @dataclass(frozen=True)
@@ -21,17 +25,49 @@ class Arm:
         name: label of the row.
         policy: a checkpoint directory, `expert` or `random`.
         wording: `train` (the canonical instruction), `unseen` (wordings kept out of training) or `permuted`
-            (the canonical instruction of another task of the evaluation, success still judged by the task).
+            (the canonical instruction of another task of the evaluation, success still judged by the task) or
+            `blank` (none).
+        axis: how its scenes differ from those of training (`vla_data.sim.perturbing.AXES`); "" for not.
+
+    Raises:
+        UnknownNameError: no such axis.
     """
 
     name: str
     policy: str
     wording: Wording = "train"
+    axis: str = ""
+
+    def __post_init__(self) -> None:
+        if self.axis:
+            lookup("way to differ", AXES, self.axis)
+
+    @property
+    def perturbation(self) -> Perturbation:
+        """Of its scenes."""
+        return AXES[self.axis] if self.axis else Perturbation()
 
     @property
     def slug(self) -> str:
         """The name as a part of file names."""
         return "-".join(split_words(self.name))
+
+
+def differing(arm: Arm, ways: Sequence[str]) -> tuple[Arm, ...]:
+    """An arm, and the same policy where one thing at a time differs: scenes, or what it is told.
+
+    Args:
+        ways: of `WAYS`, or `all` of them.
+
+    Raises:
+        UnknownNameError: no such way.
+    """
+    chosen = WAYS if "all" in ways else [lookup("way to differ", {w: w for w in WAYS}, way) for way in ways]
+    made = [
+        replace(arm, name=f"{arm.name}, {way}", **({"axis": way} if way in AXES else {"wording": way}))
+        for way in chosen
+    ]
+    return (arm, *made)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,15 @@ from vla_data.protocols import OnProgress, Policy, no_progress
 from vla_data.report import Gallery, Media, Section, Table, Text
 from vla_data.robots import is_remote
 from vla_data.sim import chosen_tasks, pictures_of
+from vla_data.sim.perturbing import IN_WORDS
 from vla_model.clips import Clip, choose_clips, film
 from vla_model.eval_config import UNTRAINED, Arm, EvalConfig
 from vla_model.evaluate import EvalResult, TaskResult, evaluate
 from vla_model.policies.registry import load_policy
 
 LATENCY_CALLS = 100
+CAPTION = "successes / trials, rate, Wilson 95% interval"
+MOST_COLUMNS = 5  # of arms; more of them are rows
 LONGEST_LABEL = 24  # letters of a task below its bar; longer ones are numbered
 
 
@@ -63,10 +66,7 @@ def describe(
     long = max(map(len, tasks)) > LONGEST_LABEL
     marks = tuple(str(i + 1) for i in range(len(config.tasks))) if long else config.tasks
     told = tuple(f"{m}. {t}" for m, t in zip(marks, config.tasks, strict=True)) if long else config.tasks
-    rows = tuple(
-        (said, *(_cell(cells[a.name, t]) for a in arms))
-        for said, t in zip((*told, "all"), tasks, strict=True)
-    )
+    table = Table(*_rows(arms, list(zip(tasks, (*told, "all"), strict=True)), cells), CAPTION)
     chart = BarChart(
         "Success by task, Wilson 95% intervals",
         (*marks, "all"),
@@ -74,11 +74,10 @@ def describe(
         y_label="success, %",
         y_max=100.0,
     )
-    caption = "successes / trials, rate, Wilson 95% interval"
     sections = [
         Section(
             "Closed-loop success",
-            (Text(protocol(arms, config)), Table(("", *(a.name for a in arms)), rows, caption), chart),
+            (Text(protocol(arms, config)), table, chart),
         ),
     ]
     if clips:
@@ -88,6 +87,17 @@ def describe(
     return sections
 
 
+def _rows(
+    arms: Sequence[Arm], tasks: Sequence[tuple[str, str]], cells: Mapping[tuple[str, str], TaskResult]
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Columns and rows: a row for each task, or where there are many arms for each of those."""
+    if len(arms) <= MOST_COLUMNS:
+        columns = ("", *(a.name for a in arms))
+        return columns, tuple((said, *(_cell(cells[a.name, t]) for a in arms)) for t, said in tasks)
+    columns = ("", *(said for _, said in tasks))
+    return columns, tuple((a.name, *(_cell(cells[a.name, t]) for t, _ in tasks)) for a in arms)
+
+
 def protocol(arms: Sequence[Arm], config: EvalConfig) -> str:
     """The protocol in a sentence or two."""
     steps = "the simulator's own cap" if config.max_steps is None else f"{config.max_steps} steps"
@@ -95,15 +105,20 @@ def protocol(arms: Sequence[Arm], config: EvalConfig) -> str:
         "train": "the canonical instruction",
         "unseen": "wordings kept out of training",
         "permuted": "the instruction of another task",
+        "blank": "nothing",
     }
-    told = "; ".join(f"{a.name}: {wordings[a.wording]}" for a in arms if a.policy != "random") or "nothing"
+    usual = [a for a in arms if a.policy != "random" and a.wording == "train"]
+    others = [f"{a.name}: {wordings[a.wording]}" for a in arms if a.wording != "train"]
+    told = "; ".join([*([wordings["train"]] if usual else []), *others]) or "nothing"
+    differs = "".join(f" {a.name}: {IN_WORDS[a.axis]}." for a in arms if a.axis)
     placements = "placement" if config.trials == 1 else "placements"
     late = f", answers {config.latency:g} ms after the look" if config.latency else ""
     settled = f"{config.settle_steps} settling steps, fixtures of seed {config.world_seed}, "
     return (
         f"{pictures_of(config.sim)}, {config.trials} {placements} a task of the {config.split!r} split "
         f"(disjoint from training by construction), {settled if config.sim == 'libero' else ''}cap {steps}, "
-        f"{config.execute} actions executed between looks{late}, {config.render} rendering. Told: {told}."
+        f"{config.execute} actions executed between looks{late}, {config.render} rendering. "
+        f"Told: {told}.{differs}"
     )
 
 

@@ -15,6 +15,8 @@ from vla_cli.parser import example, make_group
 if TYPE_CHECKING:
     from vla_model.eval_config import Arm, EvalConfig
 
+Wordings = Literal["train", "unseen", "permuted", "blank"]
+
 app = make_group("Closed-loop evaluation on benchmark simulators, with intervals.")
 
 Checkpoint = Annotated[
@@ -34,9 +36,19 @@ Baseline = Annotated[
 
 
 Wording = Annotated[
-    Literal["train", "unseen", "permuted"],
+    Wordings,
     typer.Option(
-        "--wording", help="Instructions: as trained, wordings kept out of training, or of other tasks."
+        "--wording", help="Instructions: as trained, kept out of training, of other tasks, or none."
+    ),
+]
+
+Perturb = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--perturb",
+        metavar="WAY,...",
+        help="Beside it, what differs from training: camera, light, colour, start, swap, unseen, permuted, "
+        "blank; or all.",
     ),
 ]
 
@@ -52,6 +64,7 @@ def metaworld(
     tasks: o.Tasks = None,
     episodes: o.Episodes = None,
     wording: Wording = "train",
+    perturb: Perturb = None,
     workers: o.Workers = None,
     preset: o.PresetName = "default",
     config: o.ConfigFile = None,
@@ -60,7 +73,7 @@ def metaworld(
 ) -> None:
     """Drive Meta-World tasks from placements no training has seen."""
     chosen = _chosen("metaworld", tasks, episodes, preset, config, set_)
-    _evaluate(chosen, checkpoint, policy, wording, out, workers, as_json)
+    _evaluate(chosen, checkpoint, policy, wording, perturb, out, workers, as_json)
 
 
 @app.command(
@@ -74,6 +87,7 @@ def libero(
     tasks: o.Tasks = None,
     episodes: o.Episodes = None,
     wording: Wording = "train",
+    perturb: Perturb = None,
     workers: o.Workers = None,
     preset: o.PresetName = "libero",
     config: o.ConfigFile = None,
@@ -82,7 +96,7 @@ def libero(
 ) -> None:
     """Drive LIBERO tasks from the fixed initial states of its protocol; a suite stands for its tasks."""
     chosen = _chosen("libero", tasks, episodes, preset, config, set_)
-    _evaluate(chosen, checkpoint, policy, wording, out, workers, as_json)
+    _evaluate(chosen, checkpoint, policy, wording, perturb, out, workers, as_json)
 
 
 app.command("robot", epilog=robots.EVAL_EXAMPLE)(robots.evaluate)
@@ -125,28 +139,34 @@ def _evaluate(
     chosen: EvalConfig,
     checkpoint: Path | None,
     policy: str | None,
-    wording: Literal["train", "unseen", "permuted"],
+    wording: Wordings,
+    perturb: list[str] | None,
     out: Path,
     workers: int | None,
     as_json: bool,
 ) -> None:
+    from vla_model.eval_config import differing
     from vla_model.eval_report import run_evaluation
 
     arm = _arm(checkpoint, policy, wording, chosen.sim)
+    arms = differing(arm, o.split_names(perturb) or ())
     stages.run(
         "evaluate",
         out,
-        {"evaluation": chosen, "policy": policy or "checkpoint", "wording": wording},
+        {
+            "evaluation": chosen,
+            "policy": policy or "checkpoint",
+            "arms": [a.name for a in arms],
+            "wording": wording,
+        },
         stages.input_stages(arm.policy) if checkpoint else [],
-        lambda on: run_evaluation((arm,), chosen, out, workers=workers, on_progress=on),
+        lambda on: run_evaluation(arms, chosen, out, workers=workers, on_progress=on),
         as_json,
         tables=True,
     )
 
 
-def _arm(
-    checkpoint: Path | None, policy: str | None, wording: Literal["train", "unseen", "permuted"], sim: str
-) -> Arm:
+def _arm(checkpoint: Path | None, policy: str | None, wording: Wordings, sim: str) -> Arm:
     """The one row of the table: exactly one of a checkpoint and a named driver."""
     from vla_data.errors import ConfigError
     from vla_data.registry import lookup

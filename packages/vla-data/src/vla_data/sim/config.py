@@ -124,6 +124,39 @@ class CameraView:
 
 
 @dataclass(frozen=True)
+class Perturbation:
+    """How much of what differs; nothing by default.
+
+    Args:
+        camera: degrees by which cameras that stand still are turned at most, each way.
+        light: share of their brightness that lights lose or gain at most, and of their direction.
+        colour: share of every surface's colour that is replaced by another.
+        start: metres that the hand stands elsewhere at most when a trial begins (it moves there from its own
+            start, upwards or aside).
+        swap: two loose things change places, where there are two.
+
+    Raises:
+        ConfigError: an amount is negative, or a share above 1.
+    """
+
+    camera: float = 0.0
+    light: float = 0.0
+    colour: float = 0.0
+    start: float = 0.0
+    swap: bool = False
+
+    def __post_init__(self) -> None:
+        shares = 0 <= self.light <= 1 and 0 <= self.colour <= 1
+        if not (0 <= self.camera <= 45 and shares and 0 <= self.start <= 0.3):
+            raise ConfigError(
+                "a scene cannot differ like this",
+                where="Perturbation",
+                expected="camera in 0 … 45°, light and colour in 0 … 1, start in 0 … 0.3 m",
+                got=f"{self}",
+            )
+
+
+@dataclass(frozen=True)
 class SimConfig:
     """How a simulator is looked at.
 
@@ -133,12 +166,14 @@ class SimConfig:
             of robots; "reference" draws what the simulator's authors set up.
         settle_steps: no-op steps after a reset, where a simulator's protocol has them (LIBERO: 10).
         world_seed: seed of a simulator's own fixtures, where they vary apart from the placement (LIBERO).
+        perturbation: how scenes differ from what the simulator makes (`vla_data.sim.perturbing`).
     """
 
     cameras: tuple[CameraView, ...] | None = None
     render: RenderMode = "fast"
     settle_steps: int = 10
     world_seed: int = 0
+    perturbation: Perturbation = Perturbation()
 
     def __post_init__(self) -> None:
         names = [view.name for view in self.cameras or ()]

@@ -92,7 +92,7 @@ class LiberoEnv(SlotEnv):
         self._envs = libero_envs()
         # Scenes have their cameras in different places: with several tasks each observation says where.
         looker = Looker(views, self.config.render, (COLLISION_GROUP,), len(tasks) > 1)
-        super().__init__(tuple(tasks), num_envs, looker, LIBERO_ROWS)
+        super().__init__(tuple(tasks), num_envs, looker, LIBERO_ROWS, self.config.perturbation)
         self.cameras = self._describe(views)
 
     def max_steps(self, task: str) -> int:
@@ -155,7 +155,13 @@ class LiberoEnv(SlotEnv):
     ) -> Observation:
         model, data = self._physics(slot.env)
         seen = self._looker.look(
-            slot.task, model, data, images=images, depth=depth, segmentation=segmentation, places=slot.places
+            slot.task,
+            model,
+            data,
+            images=images,
+            depth=depth,
+            segmentation=segmentation,
+            places=slot.looks_from,
         )
         return Observation(
             time=slot.steps / CONTROL_HZ,

@@ -90,7 +90,8 @@ class MetaWorldEnv(SlotEnv):
         asked = DEFAULT_CAMERAS if self.config.cameras is None else self.config.cameras
         views = tuple(resolved(view, METAWORLD_VIEWS) for view in asked)
         self._classes = _environment_classes()
-        super().__init__(named, num_envs, Looker(views, self.config.render), METAWORLD_ROWS)
+        looker = Looker(views, self.config.render)
+        super().__init__(named, num_envs, looker, METAWORLD_ROWS, self.config.perturbation)
         self.cameras = self._describe(views)
 
     def max_steps(self, task: str) -> int:
@@ -116,6 +117,10 @@ class MetaWorldEnv(SlotEnv):
     def _place(self, env: Any, task: str, seed: int) -> np.ndarray:
         return _reset(env, seed)
 
+    def _perturb(self, slot: Slot) -> None:
+        super()._perturb(slot)
+        slot.env.curr_path_length = 0  # what it counts to its horizon
+
     def _physics(self, env: Any) -> tuple[Any, Any]:
         return env.model, env.data
 
@@ -140,7 +145,7 @@ class MetaWorldEnv(SlotEnv):
             images=images,
             depth=depth,
             segmentation=segmentation,
-            places=slot.places,
+            places=slot.looks_from,
         )
         return Observation(
             time=slot.steps / CONTROL_HZ,

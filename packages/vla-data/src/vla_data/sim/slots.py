@@ -5,8 +5,9 @@ A simulator adds how an environment of a task is built, placed, stepped and look
 
 from __future__ import annotations
 
+import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +18,14 @@ from vla_data.camera_control import CameraControl
 from vla_data.errors import SimError
 from vla_data.objects import ObjectName, ObjectTruth
 from vla_data.registry import lookup
-from vla_data.sim.config import Place
+from vla_data.sim.config import Perturbation, Place
 from vla_data.sim.looking import Looker
+from vla_data.sim.perturbing import Appearance, nudges, swap_places, turned_cameras
 from vla_data.sim.roving import first_places, moved
 from vla_data.sim.truth import SceneObjects
-from vla_data.types import Observation, StepResult, Trial
+from vla_data.types import Observation, RobotSpec, StepResult, Trial
+
+UNCHANGED = Perturbation()
 
 
 @dataclass
@@ -35,6 +39,14 @@ class Slot:
     steps: int = 0
     ended: bool = False
     places: dict[str, Place] = field(default_factory=dict)  # where roving cameras look from
+    turned: Mapping[str, Place] = field(
+        default_factory=dict
+    )  # where cameras look from that should stand still
+
+    @property
+    def looks_from(self) -> dict[str, Place]:
+        """Where views look from that do not look from their own place."""
+        return {**self.turned, **self.places}
 
 
 class SlotEnv(ABC):
@@ -45,11 +57,22 @@ class SlotEnv(ABC):
         num_envs: slots.
         looker: draws its pictures.
         object_rows: of the table of objects of every episode.
+        perturbation: how scenes differ from what the simulator makes.
     """
 
-    def __init__(self, tasks: tuple[str, ...], num_envs: int, looker: Looker, object_rows: int) -> None:
+    robot: RobotSpec
+
+    def __init__(
+        self,
+        tasks: tuple[str, ...],
+        num_envs: int,
+        looker: Looker,
+        object_rows: int,
+        perturbation: Perturbation = UNCHANGED,
+    ) -> None:
         self.tasks, self.num_envs, self.object_rows = tasks, num_envs, object_rows
-        self._looker = looker
+        self._looker, self._perturbation = looker, perturbation
+        self._appearance = Appearance()
         self._slots: dict[int, Slot] = {}
         self._spare: dict[str, list[Any]] = {}
         self._scenes: dict[str, SceneObjects] = {}
@@ -68,6 +91,8 @@ class SlotEnv(ABC):
             env = self._take(task)
             places = first_places(self._looker.views, trial.seed)
             self._slots[slot] = Slot(task, trial, env, self._place(env, task, trial.seed), places=places)
+            if self._perturbation != UNCHANGED:
+                self._perturb(self._slots[slot])
 
     def step(self, slots: Sequence[int], actions: Float32[ndarray, "n action_dim"]) -> list[StepResult]:
         """Carry out one action per slot; a slot that has ended keeps still."""
@@ -123,6 +148,24 @@ class SlotEnv(ABC):
             self._free(env)
         self._slots.clear()
         self._spare.clear()
+
+    def _perturb(self, slot: Slot) -> None:
+        """Make a scene that was just placed differ as it is to, by the trial's seed."""
+        how, seed = self._perturbation, slot.trial.seed
+        model, data = self._physics(slot.env)
+        mujoco = importlib.import_module("mujoco")
+        self._appearance.change(model, how, seed)
+        mujoco.mj_camlight(model, data)
+        slot.turned = turned_cameras(model, self._looker.views, how.camera, seed)
+        if how.swap:
+            swap_places(model, data, mujoco.mj_forward, seed)
+        if how.start:
+            action = self.robot.action
+            for nudge in nudges(action.dims[0].scale, how.start, action.dim, seed):
+                if action.gripper_closes is not None:
+                    nudge[-1] = -action.gripper_closes  # open
+                self._step(slot, nudge)
+            slot.steps, slot.ended = 0, False
 
     def _slot(self, slot: int) -> Slot:
         if slot not in self._slots:

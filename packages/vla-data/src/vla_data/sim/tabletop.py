@@ -153,7 +153,13 @@ class TabletopEnv(SlotEnv):
     ) -> Observation:
         model, data = self._physics(slot.env)
         seen = self._looker.look(
-            slot.task, model, data, images=images, depth=depth, segmentation=segmentation, places=slot.places
+            slot.task,
+            model,
+            data,
+            images=images,
+            depth=depth,
+            segmentation=segmentation,
+            places=slot.looks_from,
         )
         return Observation(
             time=slot.steps / CONTROL_HZ,
