@@ -1,10 +1,11 @@
 """Episodes an hour: our evaluation beside the plain loop that most code bases evaluate with.
 
-Plain: one environment, the simulator's own rendering, both cameras drawn at every step. Ours draws only when
-the policy looks (once in eight steps), uses both cores, and may draw fast. Policy, task, placements and pixels
-that are said to be the same are the same: every picture that the policy is shown is digested and compared, and
-so is what came of each trial. LIBERO where its assets are at hand (the scene that costs most), else Meta-World.
-Every way is timed on its own after its environments are built, a trial of each for warming up.
+Plain: one environment, the simulator's own rendering, both cameras drawn at every step. Ours draws only
+when the policy looks (once in eight steps), uses both cores, and may draw fast. Policy, task, placements
+and pixels that are said to be the same are the same: every picture that the policy is shown is digested and
+compared, and so is what came of each trial. LIBERO where its assets are at hand (the scene that costs
+most), else Meta-World. Every way is timed on its own after its environments are built, a trial of each for
+warming up.
 """
 
 from __future__ import annotations
