@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,8 @@ from vla_cli.commands import robots
 from vla_cli.parser import example, make_group
 
 if TYPE_CHECKING:
+    from vla_data.protocols import OnProgress
+    from vla_data.report import Section
     from vla_model.eval_config import Arm, EvalConfig
 
 Wordings = Literal["train", "unseen", "permuted", "blank"]
@@ -100,6 +102,37 @@ def libero(
 
 
 app.command("robot", epilog=robots.EVAL_EXAMPLE)(robots.evaluate)
+
+
+@app.command(
+    "offline", epilog=example("vla eval offline --checkpoint runs/policy --data runs/held --out runs/offline")
+)
+def offline(
+    out: o.Out,
+    data: o.Data,
+    checkpoint: Checkpoint = None,
+    policy: robots.Elsewhere = None,
+    split: o.Split = "train",
+    every: Annotated[int, typer.Option("--every", metavar="N", min=1, help="Steps between moments.")] = 8,
+    episodes: Annotated[
+        int | None, typer.Option("--episodes", metavar="N", min=1, help="At most so many; default: all.")
+    ] = None,
+    as_json: o.AsJson = False,
+) -> None:
+    """Hold a policy's answers beside what was demonstrated, on episodes it was not trained on."""
+    from vla_data import open_episodes
+    from vla_model.offline import OfflineConfig, describe, offline_metrics
+    from vla_model.policies.registry import load_policy
+
+    where = robots.who_drives(checkpoint, policy)
+    source, config = open_episodes(data, split=split), OfflineConfig(every, episodes)
+
+    def work(on: OnProgress) -> tuple[dict[str, Any], list[Section]]:
+        return describe(offline_metrics(load_policy(where), source, config, on), source.name)
+
+    inputs = stages.input_stages(data, *([where] if checkpoint else []))
+    told = {"moments": config, "policy": policy or "checkpoint", "split": split}
+    stages.run("offline", out, told, inputs, work, as_json, tables=True)
 
 
 @app.command("compare", epilog=example("vla eval compare runs/eval-a runs/eval-b"))

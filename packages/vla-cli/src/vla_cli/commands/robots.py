@@ -69,7 +69,7 @@ def evaluate(
         )
 
     chosen = _chosen(robot, tasks, task_file, episodes, preset, config, set_)
-    _run("evaluate on a robot", out, chosen, _policy(checkpoint, policy), work, as_json)
+    _run("evaluate on a robot", out, chosen, who_drives(checkpoint, policy), work, as_json)
 
 
 def record(
@@ -95,7 +95,7 @@ def record(
         return recorded(load_policy(where), chosen, out, _scene(judge, chosen), on), []
 
     chosen = _chosen(robot, tasks, task_file, episodes, preset, config, set_)
-    _run("record", out, chosen, _policy(checkpoint, policy), work, as_json)
+    _run("record", out, chosen, who_drives(checkpoint, policy), work, as_json)
 
 
 def _run(
@@ -138,8 +138,8 @@ def _chosen(
     return o.make_config(PRESETS, preset, file, overrides, robot=robot, tasks=listed, trials=episodes)
 
 
-def _policy(checkpoint: Path | None, policy: str | None) -> str:
-    """Where the policy is: exactly one of a checkpoint and an address."""
+def who_drives(checkpoint: Path | None, policy: str | None) -> str:
+    """Where a trained policy is: exactly one of a checkpoint and an address."""
     from vla_data.errors import ConfigError
     from vla_data.robots import is_remote
     from vla_model.checkpoint import find_checkpoint
@@ -147,8 +147,9 @@ def _policy(checkpoint: Path | None, policy: str | None) -> str:
     if (checkpoint is None) == (policy is None) or (policy is not None and not is_remote(policy)):
         raise ConfigError(
             "say who drives: exactly one of --checkpoint and --policy ws://HOST:PORT",
-            where="robot",
-            next_step="vla eval robot --checkpoint RUN --tasks … --out DIR",
+            expected="a trained policy",
+            got=policy or "none, or two",
+            next_step="--checkpoint RUN",
         )
     return policy if policy is not None else str(find_checkpoint(checkpoint))  # type: ignore[arg-type]
 
