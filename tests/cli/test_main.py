@@ -59,14 +59,6 @@ def test_the_exit_codes_are_part_of_the_help(vla):
         assert words in vla("--help").out
 
 
-def test_groups_without_a_command_say_so(vla):
-    for group in ("experiment",):
-        text = vla(group, "--help").out
-        assert "(no command yet)" in text
-        assert "To come:" in text
-        assert "Commands:" not in text
-
-
 @pytest.mark.parametrize("words", [[], ["data"], ["vision"]])
 def test_a_group_alone_is_a_usage_error_that_shows_the_help(vla, words):
     ran = vla(*words)

@@ -11,8 +11,8 @@ from vla_cli.commands import (
     data,
     doctor,
     evaluation,
+    experiment,
     model,
-    planned,
     prompt,
     quickstart,
     report,
@@ -84,7 +84,7 @@ for name, group in (
     ("model", model.app),
     ("prompt", prompt.app),
     ("eval", evaluation.app),
-    ("experiment", planned.group("experiment")),
+    ("experiment", experiment.app),
     ("serve", serve.app),
     ("sim", sim.app),
 ):

@@ -1,10 +1,12 @@
-"""Intervals for success rates."""
+"""Intervals for success rates, and what goes with them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
@@ -77,3 +79,27 @@ def mcnemar(pairs: Pairs) -> float:
     fewer = min(pairs.first_only, pairs.second_only)
     tail = sum(math.comb(unequal, k) for k in range(fewer + 1)) / 2**unequal
     return min(1.0, 2 * tail)
+
+
+def correlation(
+    first: Sequence[float], second: Sequence[float], resamples: int = 2000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Pearson's r with a 95% interval: percentiles over resampled pairs (Efron 1979).
+
+    NaN where one is constant. Raises ValueError when they differ in length.
+    """
+    pairs = np.array(list(zip(first, second, strict=True)), float).reshape(-1, 2)
+    value = _pearson(pairs)
+    rng = np.random.default_rng(seed)
+    drawn = [_pearson(pairs[rng.integers(0, len(pairs), len(pairs))]) for _ in range(resamples)]
+    known = np.array([d for d in drawn if not math.isnan(d)])
+    if math.isnan(value) or not len(known):
+        return math.nan, math.nan, math.nan
+    low, high = np.percentile(known, [2.5, 97.5])
+    return value, float(low), float(high)
+
+
+def _pearson(pairs: np.ndarray) -> float:
+    if len(pairs) < 2 or not pairs.std(axis=0).all():
+        return math.nan
+    return float(np.corrcoef(pairs.T)[0, 1])
