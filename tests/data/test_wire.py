@@ -111,6 +111,16 @@ def test_what_the_wire_does_not_carry_is_refused():
             pack({"a": value})
 
 
+def test_long_lists_are_refused_before_they_are_made():
+    for bomb in (b"\x81\xa1a\xdd\x03\xff\xff\xff" + b"\xc0" * 100, b"\x81\xa1a\xdf\x03\xff\xff\xff"):
+        with pytest.raises(MessageError, match="cannot be read"):
+            unpack(bomb)
+    with pytest.raises(MessageError, match="cannot be read"):
+        unpack(bytes(msgpack.packb({"a": [0] * 5000}) or b""))
+    with pytest.raises(MessageError, match="cannot be read"):
+        unpack(bytes(msgpack.packb({"a": msgpack.ExtType(1, b"code")}) or b""))
+
+
 def test_large_messages_are_refused_on_both_sides(monkeypatch):
     monkeypatch.setattr(wire, "MOST_BYTES", 100)
     with pytest.raises(MessageError, match="too large"):

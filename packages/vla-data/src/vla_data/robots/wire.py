@@ -18,6 +18,7 @@ from vla_data.errors import VlaError
 
 MOST_BYTES = 64 * 2**20  # of one message: eight windows of two 512² pictures with depth are 24 MB
 MOST_AXES = 8
+MOST_PARTS = 4096  # of one list or mapping: an array of numbers is one part
 KINDS = "buif"  # of dtypes: bool, unsigned, signed, floating
 ARRAY, SCALAR = b"__ndarray__", b"__npgeneric__"
 
@@ -56,7 +57,9 @@ def unpack(data: bytes) -> dict[str, Any]:
             "a message is too large", expected=f"at most {MOST_BYTES} bytes", got=str(len(data))
         )
     try:
-        message = msgpack.unpackb(data, object_hook=_read)
+        message = msgpack.unpackb(
+            data, object_hook=_read, max_array_len=MOST_PARTS, max_map_len=MOST_PARTS, max_ext_len=0
+        )
     except MessageError:
         raise
     except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
