@@ -108,6 +108,13 @@ def test_things_change_places(shared: Path, monkeypatch: pytest.MonkeyPatch):
         np.testing.assert_allclose(np.sort(usual[changed]), np.sort(swapped[changed]))
 
 
+def test_a_table_without_a_hand_has_no_other_start():
+    env = make_env("tabletop", ["watch"], SimConfig((), perturbation=AXES["start"]))
+    with pytest.raises(ConfigError, match="without a hand"):
+        env.reset([0], [Trial("watch", 0, "")])
+    env.close()
+
+
 @pytest.mark.parametrize("wrong", [{"camera": -1}, {"light": 2}, {"colour": -0.1}, {"start": 1.0}])
 def test_amounts_have_bounds(wrong):
     with pytest.raises(ConfigError, match="cannot differ"):

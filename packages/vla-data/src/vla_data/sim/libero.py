@@ -153,16 +153,7 @@ class LiberoEnv(SlotEnv):
     def _observe(
         self, slot: Slot, images: bool, depth: bool, segmentation: bool, privileged: bool
     ) -> Observation:
-        model, data = self._physics(slot.env)
-        seen = self._looker.look(
-            slot.task,
-            model,
-            data,
-            images=images,
-            depth=depth,
-            segmentation=segmentation,
-            places=slot.looks_from,
-        )
+        seen = self._seen(slot, images, depth, segmentation)
         return Observation(
             time=slot.steps / CONTROL_HZ,
             images=seen.images,

@@ -138,15 +138,7 @@ class MetaWorldEnv(SlotEnv):
     def _observe(
         self, slot: Slot, images: bool, depth: bool, segmentation: bool, privileged: bool
     ) -> Observation:
-        seen = self._looker.look(
-            slot.task,
-            slot.env.model,
-            slot.env.data,
-            images=images,
-            depth=depth,
-            segmentation=segmentation,
-            places=slot.looks_from,
-        )
+        seen = self._seen(slot, images, depth, segmentation)
         return Observation(
             time=slot.steps / CONTROL_HZ,
             images=seen.images,

@@ -15,11 +15,11 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from vla_data.camera_control import CameraControl
-from vla_data.errors import SimError
+from vla_data.errors import ConfigError, SimError
 from vla_data.objects import ObjectName, ObjectTruth
 from vla_data.registry import lookup
 from vla_data.sim.config import Perturbation, Place
-from vla_data.sim.looking import Looker
+from vla_data.sim.looking import Looker, Seen
 from vla_data.sim.perturbing import Appearance, nudges, swap_places, turned_cameras
 from vla_data.sim.roving import first_places, moved
 from vla_data.sim.truth import SceneObjects
@@ -161,6 +161,10 @@ class SlotEnv(ABC):
             swap_places(model, data, mujoco.mj_forward, seed)
         if how.start:
             action = self.robot.action
+            if [d.quantity for d in action.dims[:3]] != ["position"] * 3:
+                raise ConfigError(
+                    "a robot without a hand cannot begin elsewhere", where=self.robot.name, expected="start 0"
+                )
             for nudge in nudges(action.dims[0].scale, how.start, action.dim, seed):
                 if action.gripper_closes is not None:
                     nudge[-1] = -action.gripper_closes  # open
@@ -189,6 +193,19 @@ class SlotEnv(ABC):
         if slot.task not in self._scenes:
             self._scenes[slot.task] = self._find_objects(self._physics(slot.env)[0], slot.task)
         return self._scenes[slot.task]
+
+    def _seen(self, slot: Slot, images: bool, depth: bool, segmentation: bool) -> Seen:
+        """What the views show of a slot."""
+        model, data = self._physics(slot.env)
+        return self._looker.look(
+            slot.task,
+            model,
+            data,
+            images=images,
+            depth=depth,
+            segmentation=segmentation,
+            places=slot.looks_from,
+        )
 
     def _step_one(self, slot: Slot, action: ndarray) -> StepResult:
         return StepResult(0.0, False, ended=True) if slot.ended else self._step(slot, action)

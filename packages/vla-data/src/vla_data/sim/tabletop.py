@@ -97,7 +97,8 @@ class TabletopEnv(SlotEnv):
         self.config = config or SimConfig()
         views = DEFAULT_CAMERAS if self.config.cameras is None else self.config.cameras
         self._mujoco = _mujoco()
-        super().__init__(named, num_envs, Looker(views, self.config.render), len(THINGS))
+        looker = Looker(views, self.config.render)
+        super().__init__(named, num_envs, looker, len(THINGS), self.config.perturbation)
         table = self._take(self.tasks[0])
         self._give_back(self.tasks[0], table)
         require_cameras(table.model, views)
@@ -151,26 +152,17 @@ class TabletopEnv(SlotEnv):
     def _observe(
         self, slot: Slot, images: bool, depth: bool, segmentation: bool, privileged: bool
     ) -> Observation:
-        model, data = self._physics(slot.env)
-        seen = self._looker.look(
-            slot.task,
-            model,
-            data,
-            images=images,
-            depth=depth,
-            segmentation=segmentation,
-            places=slot.looks_from,
-        )
+        seen = self._seen(slot, images, depth, segmentation)
         return Observation(
             time=slot.steps / CONTROL_HZ,
             images=seen.images,
-            state=np.array(data.qpos[:2], np.float32),
+            state=np.array(slot.env.data.qpos[:2], np.float32),
             instruction=slot.trial.instruction,
             depth=seen.depth,
             segmentation=seen.segmentation,
             poses=seen.poses,
             places={name: place.name for name, place in slot.places.items()},
-            privileged={PRIVILEGED: data.qpos[2:].copy()} if privileged else {},
+            privileged={PRIVILEGED: slot.env.data.qpos[2:].copy()} if privileged else {},
         )
 
 
