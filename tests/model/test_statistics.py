@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from vla_model.statistics import Pairs, mcnemar, newcombe_interval, wilson_interval
+from vla_model.statistics import Pairs, anytime_p, mcnemar, newcombe_interval, wilson_interval
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -48,3 +49,29 @@ def test_no_pair_says_nothing_and_rows_must_match():
     assert newcombe_interval(Pairs(0, 0, 0, 0)) == (-1.0, 1.0)
     with pytest.raises(ValueError, match=r"shorter|longer"):
         Pairs.of([1, 0], [1])
+
+
+def test_a_p_that_holds_however_often_one_looks():
+    """Under equal chances it is ever at most 0.05 in at most one run of twenty, over 400 looks."""
+    rng = np.random.default_rng(0)
+    fooled = 0
+    for _ in range(400):
+        one, other = rng.random((2, 400)) < 0.5
+        fooled += (
+            anytime_p(one.tolist(), other.tolist()) <= 0.05
+        )  # it only falls: at the end it is the least of all looks
+    assert fooled <= 20 + 12
+
+
+def test_it_falls_with_evidence_and_only_that():
+    assert anytime_p([], []) == 1
+    assert anytime_p([1] * 50, [1] * 50) == 1
+    lopsided = [anytime_p([1] * n, [0] * n) for n in range(1, 30)]
+    assert lopsided == sorted(lopsided, reverse=True)
+    assert lopsided[5] > 0.05 > lopsided[9]
+    assert anytime_p([0] * 20, [1] * 20) == pytest.approx(anytime_p([1] * 20, [0] * 20))
+    rng = np.random.default_rng(1)
+    better, worse = rng.random(600) < 0.8, rng.random(600) < 0.5
+    assert anytime_p(better.tolist(), worse.tolist()) < 1e-4
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        anytime_p([1], [1, 0])

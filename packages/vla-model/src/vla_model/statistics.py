@@ -103,3 +103,27 @@ def _pearson(pairs: np.ndarray) -> float:
     if len(pairs) < 2 or not pairs.std(axis=0).all():
         return math.nan
     return float(np.corrcoef(pairs.T)[0, 1])
+
+
+def anytime_p(first: Sequence[float], second: Sequence[float]) -> float:
+    """Two-sided p of "both win alike" that holds however often one looks, and whenever one stops.
+
+    Trials that only one of the two won are bets: their likelihood under a share drawn from Beta(1/2, 1/2)
+    over that under 1/2 is a martingale, which exceeds 1/p with probability p at most (Ville 1939; mixtures:
+    Robbins 1970). Trials are given in the order in which they were run.
+
+    Raises ValueError when they differ in length.
+    """
+    best, wins, count = 0.0, 0, 0
+    for a, b in zip(first, second, strict=True):
+        if bool(a) == bool(b):
+            continue
+        wins, count = wins + bool(a), count + 1
+        best = max(
+            best, count * math.log(2) + _log_beta(wins + 0.5, count - wins + 0.5) - _log_beta(0.5, 0.5)
+        )
+    return math.exp(-best)
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)

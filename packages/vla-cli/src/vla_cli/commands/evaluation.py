@@ -135,6 +135,39 @@ def offline(
     stages.run("offline", out, told, inputs, work, as_json, tables=True)
 
 
+@app.command("duel", epilog=example("vla eval duel runs/a runs/b --tasks reach --out runs/duel"))
+def duel(
+    first: Annotated[
+        str, typer.Argument(metavar="POLICY", help="Checkpoint, expert, random or ws://HOST:PORT.")
+    ],
+    second: Annotated[str, typer.Argument(metavar="POLICY", help="Another.")],
+    out: o.Out,
+    sim: Annotated[str, typer.Option("--sim", metavar="SIM", help="Simulator; default: the preset's.")] = "",
+    tasks: o.Tasks = None,
+    episodes: o.Episodes = None,
+    sure: Annotated[float, typer.Option("--sure", metavar="P", help="Stop once p is at most this.")] = 0.05,
+    workers: o.Workers = None,
+    preset: o.PresetName = "default",
+    config: o.ConfigFile = None,
+    set_: o.Overrides = None,
+    as_json: o.AsJson = False,
+) -> None:
+    """Try two policies on the same placements until they can be told apart, --episodes a task at most."""
+    from vla_model.duel import duel as dueled
+    from vla_model.eval_config import PRESETS
+
+    names = o.split_names(tasks)
+    chosen = o.make_config(PRESETS, preset, config, set_, sim=sim or None, tasks=names, trials=episodes)
+    arms = [_either(name, place) for name, place in (("first", first), ("second", second))]
+    told = {"evaluation": chosen, "sure": sure, "policies": [first, second]}
+    inputs = [p for arm in arms for p in stages.input_stages(arm.policy)]
+
+    def work(on: OnProgress) -> tuple[dict[str, Any], list[Section]]:
+        return dueled(arms[0], arms[1], chosen, out, sure=sure, workers=workers, on_progress=on)
+
+    stages.run("duel", out, told, inputs, work, as_json, tables=True)
+
+
 @app.command("compare", epilog=example("vla eval compare runs/eval-a runs/eval-b"))
 def compare(
     first: Annotated[Path, typer.Argument(metavar="RUN", help="An evaluation.")],
