@@ -149,3 +149,14 @@ def test_assets_of_libero_are_set_up(vla, tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
     ran = vla("sim", "setup", "libero", "--assets", tmp_path, "--json")
     assert ran.document["assets"] == str(tmp_path)
+
+
+def test_two_drivers_are_told_apart(vla, tmp_path):
+    ran = vla(
+        "eval", "duel", "expert", "random", "--tasks", "reach", "--episodes", 20, "--workers", 1,
+        "--set", "max_steps=80", "--out", tmp_path / "duel", "--json",
+    )  # fmt: skip
+    assert ran.code == 0
+    assert ran.document["summary"]["better"] == "first"
+    ran = vla("eval", "duel", "expert", tmp_path / "absent", "--tasks", "reach", "--out", tmp_path / "other")
+    assert (ran.code, "no checkpoint here" in ran.err) == (3, True)

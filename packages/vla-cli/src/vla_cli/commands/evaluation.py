@@ -232,6 +232,16 @@ def _evaluate(
     )
 
 
+def _either(name: str, place: str) -> Arm:
+    """A row for a checkpoint, an address, or a driver without a checkpoint."""
+    from vla_data.robots import is_remote
+    from vla_model.checkpoint import find_checkpoint
+    from vla_model.eval_config import UNTRAINED, Arm
+
+    known = place in UNTRAINED or is_remote(place)
+    return Arm(name, place if known else str(find_checkpoint(Path(place))))
+
+
 def _arm(checkpoint: Path | None, policy: str | None, wording: Wordings, sim: str) -> Arm:
     """The one row of the table: exactly one of a checkpoint and a named driver."""
     from vla_data.errors import ConfigError
