@@ -15,7 +15,8 @@ from vla_model.finetuning import PRESETS, finetune
 
 check_wheel("vla-model")
 check_absent("vla_cli", "ultralytics", "tensorflow", "mujoco")
-import_all("vla_model")
+SERVING = tuple(f"vla_model.serving.{name}" for name in ("conversation", "policy_server"))  # with [serve]
+import_all("vla_model", but=SERVING)
 
 config = PRESETS["debug"]()
 config = replace(config, policy=replace(config.policy, head="continuous"))

@@ -14,8 +14,6 @@ from pathlib import Path
 from vla_data.config import from_dict, to_dict
 from vla_data.errors import ConfigError
 from vla_data.files import atomic_directory, read_json, write_json
-from vla_data.formats.rlds import RldsWriter, finish_dataset, shard_path
-from vla_data.formats.rlds.writer import schema_path
 from vla_data.protocols import OnProgress, Policy, Progress, no_progress
 from vla_data.robots.robot_env import RobotEnv
 from vla_data.robots.scene import Scene, Verdict
@@ -129,6 +127,8 @@ def _judged(
 
 
 def _keep(session: Session, env: RobotEnv, number: int, episode: Episode, success: bool) -> None:
+    from vla_data.formats.rlds import RldsWriter
+
     cameras = {camera.name: camera for camera in env.cameras}
     told = replace(episode, metadata={**episode.metadata, "success": success})
     with RldsWriter(
@@ -146,6 +146,9 @@ def _keep(session: Session, env: RobotEnv, number: int, episode: Episode, succes
 
 def _assemble(session: Session, description: str) -> None:
     """Make the data set of what was kept: shards in a row, whatever trials are missing between them."""
+    from vla_data.formats.rlds import finish_dataset, shard_path
+    from vla_data.formats.rlds.writer import schema_path
+
     every = range(len(session.trials))
     shards = [shard_path(session.kept, session.name, SPLIT, n, len(every)) for n in every]
     shards = [s for s in shards if s.is_file()]

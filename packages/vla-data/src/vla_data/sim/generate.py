@@ -5,6 +5,7 @@ Notable features:
   episodes, so that the data set depends neither on the number of workers nor on interruptions
 - each placement is rehearsed without drawing; only those that succeed are run again and drawn, which for
   experts that often fail saves most of the time (a trial's outcome follows from the trial alone)
+- what it makes can be configured without what writes it (vla-data[rlds])
 - noise is executed, the clean action recorded (as in DART, Laskey et al. 2017, arXiv:1703.09327)
 """
 
@@ -24,7 +25,6 @@ from vla_data.config import from_dict, to_dict
 from vla_data.engines import run_units
 from vla_data.errors import ConfigError, SimError
 from vla_data.files import read_json, remove_parts, write_json
-from vla_data.formats.rlds import RldsWriter, finish_dataset, shard_path
 from vla_data.images import ImageEncoding
 from vla_data.protocols import OnProgress, Progress, SimEnv, no_progress
 from vla_data.rollout import RolloutConfig, rollout
@@ -136,6 +136,8 @@ class _Unit:
 
     @property
     def path(self) -> Path:
+        from vla_data.formats.rlds import shard_path
+
         return shard_path(Path(self.directory), self.config.sim, SPLIT, self.shard, self.shards)
 
     @property
@@ -182,6 +184,8 @@ def generate(
     for unit, _ in run_units(_run_unit, waiting, engine, workers=workers):
         done += unit.count
         on_progress(Progress("generate", done, total, "episodes", message=unit.task))
+    from vla_data.formats.rlds import finish_dataset
+
     finish_dataset(directory, description=f"Scripted experts in {config.sim}.")
     return _summary(units, directory, time.perf_counter() - begin)
 
@@ -262,6 +266,8 @@ def _environment(config: GenerateConfig) -> SimEnv:
 
 def _run_unit(unit: _Unit) -> None:
     """Write one shard, then its receipt."""
+    from vla_data.formats.rlds import RldsWriter
+
     env = _environment(unit.config)
     cameras = {camera.name: camera for camera in env.cameras}
     attempts = steps = kept = 0
