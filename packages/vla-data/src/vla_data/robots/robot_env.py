@@ -1,7 +1,8 @@
 """A robot where the roll-out loop expects an environment: one slot, paced by the robot's own clock.
 
-Every action passes the safety kernel under a lease that is renewed at each step; while the policy thinks
-longer than the kernel trusts in silence, the robot is held.
+Every action passes the safety kernel under a lease that is renewed at each step. While the policy thinks
+nothing is sent, and nobody ticks the kernel either: a robot that goes on by itself without commands needs a
+loop of its own, which is still to come.
 """
 
 from __future__ import annotations
