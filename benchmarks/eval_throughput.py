@@ -66,7 +66,7 @@ class Still:
         self.digest = hashlib.sha256()
 
     def reset(self, slots: Sequence[int], seeds: Sequence[int]) -> None:
-        self._rng = np.random.default_rng(seeds[0])
+        self._rng = np.random.default_rng(0)
 
     def infer(self, windows: Sequence[ObservationWindow]) -> list[ActionChunk]:
         chunks = []
@@ -162,7 +162,7 @@ def _ours(env, policy: Policy, trial: Trial, steps: int) -> tuple[int, bool]:
 def _plainly(env, policy: Policy, trial: Trial, steps: int) -> tuple[int, bool]:
     """As an evaluation script has it: draw, maybe think, step."""
     env.reset([0], [trial])
-    policy.reset([0], [_policy_seed(trial)])
+    policy.reset([0], [0])
     queue: list[np.ndarray] = []
     spec = env.robot.action
     for step in range(steps):
@@ -175,12 +175,6 @@ def _plainly(env, policy: Policy, trial: Trial, steps: int) -> tuple[int, bool]:
         if result.success or result.ended:
             return step + 1, result.success
     return steps, False
-
-
-def _policy_seed(trial: Trial) -> int:
-    from vla_data.rollout import POLICY_STREAM, _stream
-
-    return _stream(trial.seed, POLICY_STREAM)
 
 
 if __name__ == "__main__":

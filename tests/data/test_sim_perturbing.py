@@ -115,6 +115,17 @@ def test_a_table_without_a_hand_has_no_other_start():
     env.close()
 
 
+def test_of_models_that_are_gone_nothing_is_kept(shared: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("VLA_LIBERO_ASSETS", str(shared / "libero-assets"))
+    env = make_env("libero", [MILK], SimConfig((), perturbation=AXES["light"]))
+    for seed in range(3):  # a model each
+        env.reset([0], [Trial(MILK, seed, "")])
+    kept = list(env._appearances.values())  # type: ignore[attr-defined]
+    assert len(kept) == 1
+    assert kept[0]._model is env._physics(env._slots[0].env)[0]  # type: ignore[attr-defined]
+    env.close()
+
+
 @pytest.mark.parametrize("wrong", [{"camera": -1}, {"light": 2}, {"colour": -0.1}, {"start": 1.0}])
 def test_amounts_have_bounds(wrong):
     with pytest.raises(ConfigError, match="cannot differ"):

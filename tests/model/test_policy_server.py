@@ -168,7 +168,7 @@ def window(**changed: object) -> dict:
     }
     frame |= {k: v for k, v in changed.items() if k in frame}
     rest = {k: v for k, v in changed.items() if k not in frame}
-    return {"slot": 0, "past_actions": np.zeros((1, 4), np.float32), "observations": [frame]} | rest
+    return {"slot": 0, "past_actions": np.zeros((1, 4), np.float32), "observations": [frame, frame]} | rest
 
 
 NAN = np.array([0, np.nan, 0], np.float32)
@@ -197,6 +197,12 @@ BAD = {
     ),
     "a long instruction": pack({"do": "infer", "windows": [window(instruction="a" * 5000)]}),
     "an instruction that is none": pack({"do": "infer", "windows": [window(instruction=7)]}),
+    "one observation of two": pack(
+        {"do": "infer", "windows": [window(observations=window()["observations"][:1])]}
+    ),
+    "nothing of the past": pack(
+        {"do": "infer", "windows": [window(past_actions=np.zeros((0, 4), np.float32))]}
+    ),
     "too much of the past": pack(
         {"do": "infer", "windows": [window(past_actions=np.zeros((9, 4), np.float32))]}
     ),

@@ -15,7 +15,6 @@ import numpy as np
 
 from vla_data.pool import map_units
 from vla_data.protocols import OnProgress, Progress, SimEnv, no_progress
-from vla_data.rollout import RolloutConfig, rollout
 from vla_data.sim import CameraView
 from vla_data.types import Image, StepResult
 from vla_data.video import write_mp4
@@ -77,10 +76,8 @@ def _film_one(clip: Clip) -> None:
     cameras = (*arm_cameras(clip.arm), FILM_CAMERAS[config.sim])
     filmed = _Filmed(open_env(config, cameras, clip.arm.perturbation))
     env = cast(SimEnv, filmed)  # all that it does not do itself, the environment inside does
-    trials = trials_of(clip.arm, config, clip.task, clip.index, clip.index + 1)
-    options = RolloutConfig(execute=config.execute, max_steps=config.max_steps)
-    for _ in rollout(env, make_policy(clip.arm, env), trials, options):
-        pass
+    (trial,) = trials_of(clip.arm, config, clip.task, clip.index, clip.index + 1)
+    drive(env, make_policy(clip.arm, env), config, trial)
     write_mp4(Path(clip.path), filmed.frames, FRAME_RATE)
 
 

@@ -19,7 +19,7 @@ from vla_data.errors import SimError, VlaError
 from vla_data.files import read_json, write_json
 from vla_data.pool import WorkerDiedError, map_units
 from vla_data.protocols import Policy, SimEnv
-from vla_data.rollout import RolloutConfig, rollout
+from vla_data.rollout import Rollout, RolloutConfig, rollout
 from vla_data.sim import CameraView, SimConfig, instructions, make_env, make_expert, sub_tasks
 from vla_data.sim.config import Perturbation
 from vla_data.sim.placements import placement_seed
@@ -196,12 +196,16 @@ def _tried(unit: Unit, trial: Trial, index: int) -> TrialRecord:
 
 
 def _drive(unit: Unit, trial: Trial, index: int) -> TrialRecord:
-    config = unit.config
-    env = Guarded(open_env(config, arm_cameras(unit.arm), unit.arm.perturbation))
-    policy, execute = late(make_policy(unit.arm, env.env), config.latency, config.execute)
-    options = RolloutConfig(execute=execute, max_steps=config.max_steps)
-    (done,) = rollout(cast(SimEnv, env), policy, [trial], options)
+    env = Guarded(open_env(unit.config, arm_cameras(unit.arm), unit.arm.perturbation))
+    done = drive(cast(SimEnv, env), make_policy(unit.arm, env.env), unit.config, trial)
     return TrialRecord(trial.task, index, trial.seed, trial.instruction, done.success, done.steps)
+
+
+def drive(env: SimEnv, policy: Policy, config: EvalConfig, trial: Trial) -> Rollout:
+    """A trial under a protocol."""
+    driver, execute = late(policy, config.latency, config.execute)
+    (done,) = rollout(env, driver, [trial], RolloutConfig(execute=execute, max_steps=config.max_steps))
+    return done
 
 
 def _failed(trial: Trial, index: int, why: str) -> TrialRecord:

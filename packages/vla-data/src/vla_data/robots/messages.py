@@ -52,18 +52,14 @@ def read_window(told: Any, spec: InputSpec) -> ObservationWindow:
     """
     told = mapping(told, "window")
     slot = whole(told.get("slot"), "slot", MOST_SLOTS)
-    past = numbers(told.get("past_actions"), "past_actions", (None, spec.robot.action.dim))
+    past = numbers(told.get("past_actions"), "past_actions", (spec.past, spec.robot.action.dim))
     seen = told.get("observations")
-    if not isinstance(seen, list) or not 1 <= len(seen) <= spec.history:
+    if not isinstance(seen, list) or len(seen) != spec.history:
         raise MessageError(
             "a window has the wrong number of observations",
             where="observations",
-            expected=f"1 … {spec.history}",
+            expected=str(spec.history),
             got=str(len(seen)) if isinstance(seen, list) else type(seen).__name__,
-        )
-    if len(past) > spec.past and len(past) > 1:
-        raise MessageError(
-            "too many past actions", where="past_actions", expected=f"at most {spec.past}", got=str(len(past))
         )
     return ObservationWindow(tuple(read_observation(o, spec) for o in seen), past, slot)
 

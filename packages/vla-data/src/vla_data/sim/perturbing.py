@@ -45,16 +45,21 @@ def generator(seed: int, axis: str) -> np.random.Generator:
 
 
 class Appearance:
-    """Lights and colours of models, changed for a trial and put back for the next."""
+    """Lights and colours of one environment, changed for a trial and put back for the next.
+
+    A simulator may make a model anew at every reset (robosuite does): of the one before nothing is kept.
+    """
 
     def __init__(self) -> None:
-        self._before: dict[int, tuple[Any, dict[str, np.ndarray]]] = {}  # a model's id; the model itself
+        self._model: Any = None
+        self._before: dict[str, np.ndarray] = {}
 
     def change(self, model: Any, perturbation: Perturbation, seed: int) -> None:
         """Make a model look as it does in a trial."""
-        if id(model) not in self._before:
-            self._before[id(model)] = model, {n: _place_of(model, n).copy() for n in (*TOUCHED, *HEADLIGHT)}
-        for name, values in self._before[id(model)][1].items():
+        if model is not self._model:
+            self._model = model
+            self._before = {n: _place_of(model, n).copy() for n in (*TOUCHED, *HEADLIGHT)}
+        for name, values in self._before.items():
             _place_of(model, name)[:] = values
         if perturbation.light:
             _relight(model, perturbation.light, generator(seed, "light"))

@@ -72,7 +72,7 @@ class SlotEnv(ABC):
     ) -> None:
         self.tasks, self.num_envs, self.object_rows = tasks, num_envs, object_rows
         self._looker, self._perturbation = looker, perturbation
-        self._appearance = Appearance()
+        self._appearances: dict[int, Appearance] = {}  # by environment, which are kept
         self._slots: dict[int, Slot] = {}
         self._spare: dict[str, list[Any]] = {}
         self._scenes: dict[str, SceneObjects] = {}
@@ -154,7 +154,7 @@ class SlotEnv(ABC):
         how, seed = self._perturbation, slot.trial.seed
         model, data = self._physics(slot.env)
         mujoco = importlib.import_module("mujoco")
-        self._appearance.change(model, how, seed)
+        self._appearances.setdefault(id(slot.env), Appearance()).change(model, how, seed)
         mujoco.mj_camlight(model, data)
         slot.turned = turned_cameras(model, self._looker.views, how.camera, seed)
         if how.swap:
