@@ -18,7 +18,7 @@ from vla_data.protocols import OnProgress, Progress, SimEnv, no_progress
 from vla_data.sim import CameraView
 from vla_data.types import Image, StepResult
 from vla_data.video import write_mp4
-from vla_model.driving import arm_cameras, make_policy, open_env, trials_of
+from vla_model.driving import arm_cameras, drive, make_policy, open_env, trials_of
 from vla_model.eval_config import UNTRAINED, Arm, EvalConfig
 from vla_model.evaluate import EvalResult
 
