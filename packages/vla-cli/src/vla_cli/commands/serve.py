@@ -1,4 +1,4 @@
-"""`vla serve`: a policy as a service."""
+"""`vla serve`: a policy or a robot as a service."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from vla_cli import options as o
 from vla_cli.output import hint
 from vla_cli.parser import example, make_group
 
 LOOPBACK = "127.0.0.1"
+ROBOT = "sim-metaworld"
+SCOPES = ("read", "move")
 
-app = make_group("A policy as a service.")
+app = make_group("A policy or a robot as a service.")
 
 
 @app.command("policy", epilog=example("vla serve policy runs/policy --port 8000"))
@@ -40,3 +43,51 @@ def policy(
             hint(f"its clients show this token: export VLA_TOKEN={token}")
         hint(f"try it: vla eval metaworld --policy ws://{host}:{server.port} --out DIR")
         server.serve_forever()
+
+
+@app.command("mcp", epilog=example("vla serve mcp --demo"))
+def mcp(
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", metavar="DIR", help="Policy that moves it: of `vla model finetune`."),
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Moved by the simulator's own scripted expert.")
+    ] = False,
+    robot: Annotated[
+        str, typer.Option("--robot", metavar="NAME", help="sim-metaworld or sim-libero.")
+    ] = ROBOT,
+    tasks: Annotated[
+        list[str] | None, typer.Option("--tasks", metavar="A,B", help="Skills: the simulator's tasks.")
+    ] = None,
+    stdio: Annotated[bool, typer.Option("--stdio", help="Talk over standard input and output.")] = False,
+    host: Annotated[str, typer.Option("--host", help="Interface; 127.0.0.1: this machine alone.")] = LOOPBACK,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8010,
+    tokens: Annotated[
+        Path | None,
+        typer.Option("--tokens", metavar="FILE", help="Who may do what; default: two new tokens."),
+    ] = None,
+    scopes: Annotated[
+        list[str] | None,
+        typer.Option("--scopes", metavar="A,B", help="Over stdio: read, move, admin; default: read,move."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Keep episodes and the audit log there.")
+    ] = None,
+    language: Annotated[
+        Path | None, typer.Option("--language", metavar="RUN", help="Language model that `ask` asks.")
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option("--detector", metavar="PATH", help="Weights for `describe_scene`.")
+    ] = None,
+    depth: Annotated[
+        str | None, typer.Option("--depth", metavar="PATH", help="Depth weights, to place what is described.")
+    ] = None,
+) -> None:
+    """Let an agent command a robot and read its state, over the Model Context Protocol."""
+    from vla_cli.serving import mcp_config, run_mcp
+
+    named = o.split_names(tasks)
+    extras = {"language": language, "detector": detector, "depth": depth}
+    chosen = mcp_config(run, robot, named, out, demo=demo, **extras)
+    run_mcp(chosen, stdio=stdio, host=host, port=port, tokens=tokens, scopes=o.split_names(scopes) or SCOPES)

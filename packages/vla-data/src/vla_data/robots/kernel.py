@@ -161,8 +161,11 @@ class SafetyKernel:
             self._remember(seen)
             return seen
 
-    def acquire(self, owner: str, seconds: float | None = None) -> Lease:
+    def acquire(self, owner: str, seconds: float | None = None, *, seize: bool = False) -> Lease:
         """The right to move, where nobody has it.
+
+        Args:
+            seize: take it from whoever has it: for a person who takes over.
 
         Raises:
             RefusedError: somebody else has it, or the robot is stopped or faulty.
@@ -170,7 +173,7 @@ class SafetyKernel:
         with self._lock:
             self._require_able()
             now = self._now()
-            if self._lease is not None:
+            if self._lease is not None and not seize:
                 raise self._refusal("somebody else moves the robot", "owned", got=self._lease.owner)
             self._lease = Lease(secrets.token_hex(8), owner, now + self._length(seconds))
             return self._lease
@@ -217,6 +220,14 @@ class SafetyKernel:
             self._send(sent)
             self._phase, self._commanded, self._seen = "moving", self.clock(), seen
             return sent
+
+    def rest(self, key: str) -> None:
+        """The lease's holder has nothing to command for now; the robot brakes. Nothing happens where the
+        lease has run out, at which it brakes anyway."""
+        with self._lock:
+            self._now()
+            if self._lease is not None and self._lease.key == key and self._phase == "moving":
+                self._phase = "braking"
 
     def tick(self) -> None:
         """To be called at the control rate: ends leases, brakes and holds."""

@@ -1,11 +1,15 @@
 """A simulated robot as a driver: what a program does with it, it can do with a real one.
 
-Time stands still between commands: an action is one control step of the simulator, done when `send` returns.
+An action is one control step of the simulator, done when `send` returns; between commands the world stands
+still. Its clock counts control steps, or, in real time, is that of the wall: whoever commands it at the
+control rate then sees it move as fast as a robot would, and observations grow old as those of a robot do.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float32
@@ -22,10 +26,12 @@ class SimDriver:
 
     Args:
         env: at least one slot, of which the first is used.
+        real_time: the clock is the wall's.
+        privileged: observations hold the simulator's own state, for scripted experts.
     """
 
-    def __init__(self, env: SimEnv) -> None:
-        self._env = env
+    def __init__(self, env: SimEnv, *, real_time: bool = False, privileged: bool = False) -> None:
+        self._env, self._real_time, self._privileged = env, real_time, privileged
         self._steps = 0
         self._connected = False
         self.placed: Trial | None = None
@@ -38,6 +44,11 @@ class SimDriver:
     @property
     def cameras(self) -> tuple[Camera, ...]:
         return self._env.cameras
+
+    @property
+    def env(self) -> SimEnv:
+        """The simulator, for its scripted experts."""
+        return self._env
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -54,7 +65,9 @@ class SimDriver:
         self.placed, self.result = trial, StepResult(0.0, False)
 
     def clock(self) -> float:
-        """Seconds of simulated time since the robot was made."""
+        """Seconds of simulated time since the robot was made, or of the wall's clock."""
+        if self._real_time:
+            return time.monotonic()
         return self._steps / self.spec.action.control_hz
 
     def connect(self) -> None:
@@ -64,8 +77,9 @@ class SimDriver:
 
     def read(self, *, images: bool = True) -> Observation:
         self._require_connected()
-        (seen,) = self._env.observe([SLOT], images=images)
-        return Observation(self.clock(), seen.images, seen.state, seen.instruction)
+        now = self.clock()
+        (seen,) = self._env.observe([SLOT], images=images, privileged=self._privileged)
+        return replace(seen, time=now)
 
     def send(self, action: Float32[np.ndarray, "action_dim"]) -> None:
         self._require_connected()
@@ -84,7 +98,14 @@ class SimDriver:
             raise RobotError("the simulated robot is not connected", next_step="connect() first")
 
 
-def sim_driver(sim: str, tasks: Sequence[str], cameras: Sequence[tuple[str, int, int]]) -> SimDriver:
+def sim_driver(
+    sim: str,
+    tasks: Sequence[str],
+    cameras: Sequence[tuple[str, int, int]],
+    *,
+    real_time: bool = False,
+    privileged: bool = False,
+) -> SimDriver:
     """A simulator by name, its cameras as (name, height, width).
 
     Raises:
@@ -95,4 +116,5 @@ def sim_driver(sim: str, tasks: Sequence[str], cameras: Sequence[tuple[str, int,
     from vla_data.sim.config import CameraView, SimConfig
 
     views = tuple(CameraView(name, name, height, width) for name, height, width in cameras)
-    return SimDriver(make_env(sim, tasks, SimConfig(views), num_envs=1))
+    env = make_env(sim, tasks, SimConfig(views), num_envs=1)
+    return SimDriver(env, real_time=real_time, privileged=privileged)

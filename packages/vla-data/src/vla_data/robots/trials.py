@@ -6,21 +6,18 @@ Whatever ends a session, a person, an unplugged cable or a crash, loses the tria
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vla_data.config import from_dict, to_dict
 from vla_data.errors import ConfigError
-from vla_data.files import atomic_directory, read_json, write_json
+from vla_data.files import read_json, write_json
 from vla_data.protocols import OnProgress, Policy, Progress, no_progress
+from vla_data.robots.episode_log import VERSION, KeptEpisodes
 from vla_data.robots.robot_env import RobotEnv
 from vla_data.robots.scene import Scene, Verdict
 from vla_data.rollout import Rollout, RolloutConfig, rollout
-from vla_data.types import Episode, Trial
-
-SPLIT, VERSION = "train", "1.0.0"
+from vla_data.types import Trial
 
 
 @dataclass(frozen=True)
@@ -55,11 +52,6 @@ class Session:
     def episodes(self) -> Path:
         """The data set, once all trials are judged."""
         return self.out / "episodes" / self.name / VERSION
-
-    @property
-    def kept(self) -> Path:
-        """Its shards until then, numbered like the trials."""
-        return self.out / "kept"
 
     def result(self, number: int) -> Path:
         """The file of a trial's result."""
@@ -96,6 +88,7 @@ def run_session(
                 got=f"{_asked(known)}",
                 next_step="choose another --out",
             )
+    kept = KeptEpisodes(session.out, session.name, env.robot, env.cameras, len(session.trials))
     total = len(session.trials)
     on_progress(Progress("trials", len(done), total, "trials"))
     for number, trial in enumerate(session.trials):
@@ -103,14 +96,15 @@ def run_session(
             continue
         ran, success = _judged(env, policy, scene, trial, replace(options, record=True))
         if ran.episode is not None and (success or not session.successes_only):
-            _keep(session, env, number, ran.episode, success)
+            told = {**ran.episode.metadata, "success": success}
+            kept.keep(number, replace(ran.episode, metadata=told))
         earlier = sum(t.task == trial.task for t in session.trials[:number])
         done[number] = Judged(trial.task, earlier, trial.seed, trial.instruction, success, ran.steps)
         write_json(session.result(number), to_dict(done[number]))
         said = f"{trial.task}: {'success' if success else 'failure'}"
         on_progress(Progress("trials", len(done), total, "trials", message=said))
-    if session.kept.is_dir():
-        _assemble(session, f"Episodes of {env.robot.name}, judged one by one.")
+    kept.assemble(f"Episodes of {env.robot.name}, judged one by one.")
+    kept.forget()
     return [done[n] for n in range(total)]
 
 
@@ -124,41 +118,6 @@ def _judged(
         verdict: Verdict = scene.judge(trial)
         if verdict != "again":
             return ran, verdict == "success"
-
-
-def _keep(session: Session, env: RobotEnv, number: int, episode: Episode, success: bool) -> None:
-    from vla_data.formats.rlds import RldsWriter
-
-    cameras = {camera.name: camera for camera in env.cameras}
-    told = replace(episode, metadata={**episode.metadata, "success": success})
-    with RldsWriter(
-        session.kept,
-        session.name,
-        env.robot,
-        cameras,
-        version=VERSION,
-        split=SPLIT,
-        shard=(number, len(session.trials)),
-        image_encoding="png",
-    ) as writer:
-        writer.write(told)
-
-
-def _assemble(session: Session, description: str) -> None:
-    """Make the data set of what was kept: shards in a row, whatever trials are missing between them."""
-    from vla_data.formats.rlds import finish_dataset, shard_path
-    from vla_data.formats.rlds.writer import schema_path
-
-    every = range(len(session.trials))
-    shards = [shard_path(session.kept, session.name, SPLIT, n, len(every)) for n in every]
-    shards = [s for s in shards if s.is_file()]
-    with atomic_directory(session.episodes) as part:
-        for number, shard in enumerate(shards):
-            target = shard_path(part, session.name, SPLIT, number, len(shards))
-            os.link(shard, target)
-            os.link(schema_path(shard), schema_path(target))
-        finish_dataset(part, description=description)
-    shutil.rmtree(session.kept)
 
 
 def _asked(judged: Judged) -> Trial:

@@ -65,6 +65,7 @@ ROBOT = RobotSpec(
         gripper_closes=1,
     ),
     state=(*(StateDim(f"hand_{axis}", "m") for axis in "xyz"), StateDim("gripper_opening")),
+    workspace=((-0.5, 0.5), (0.35, 1.0), (-0.15, 0.5)),  # the widest that any task lets the hand go
 )
 
 

@@ -1,0 +1,82 @@
+"""What `vla serve mcp` says and starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vla_cli.output import hint
+
+if TYPE_CHECKING:
+    from vla_model.serving.mcp_service import McpConfig
+
+VIEWS = {
+    "sim-metaworld": (("corner4", 256, 256), ("gripperPOV", 128, 128)),
+    "sim-libero": (("agentview", 256, 256), ("robot0_eye_in_hand", 128, 128)),
+}
+
+
+def mcp_config(
+    run: Path | None,
+    robot: str,
+    tasks: tuple[str, ...] | None,
+    out: Path | None,
+    *,
+    demo: bool,
+    **extras: Any,
+) -> McpConfig:
+    """What is served.
+
+    Args:
+        extras: other fields of `McpConfig`.
+
+    Raises:
+        ConfigError: nothing moves the robot, or two things would.
+    """
+    from vla_data.errors import ConfigError
+    from vla_data.robots.station import StationConfig
+    from vla_data.types import CameraInput
+    from vla_model.serving.mcp_service import McpConfig
+
+    if demo == (run is not None):
+        raise ConfigError(
+            "say what moves the robot",
+            where="vla serve mcp",
+            expected="--run DIR or --demo",
+            got="both" if demo else "neither",
+            next_step="vla serve mcp --demo",
+        )
+    cameras = tuple(CameraInput(*view) for view in VIEWS.get(robot, ()))
+    station = StationConfig(robot, cameras=cameras, out=out)
+    if tasks:
+        station = replace(station, tasks=tasks)
+    audit = out / "audit.jsonl" if out is not None else None
+    return McpConfig(station, run, audit=audit, **extras)
+
+
+def run_mcp(
+    config: McpConfig, *, stdio: bool, host: str, port: int, tokens: Path | None, scopes: tuple[str, ...]
+) -> None:
+    """Serve until interrupted, or until standard input ends."""
+    from vla_model.serving.mcp_service import open_service
+    from vla_model.serving.tokens import new_callers, read_callers, scopes_of
+
+    config = replace(config, host=host, port=port, local_scopes=scopes_of(scopes))
+    made = {} if tokens is not None or stdio else new_callers()
+    callers = read_callers(tokens) if tokens is not None else tuple(made.values())
+    hint(f"starting {config.station.robot} …")
+    with open_service(config) as service:
+        if stdio:
+            service.run_stdio()
+            return
+
+        def ready(taken: int) -> None:
+            address = f"http://{host}:{taken}"
+            hint(f"an agent connects to {address}/mcp; stop with Ctrl-C")
+            for token, caller in made.items():
+                hint(f"token of {caller.name} ({', '.join(caller.scopes)}): {token}")
+            shown = next(reversed(made), "")
+            hint(f"status page: {address}/" + (f"#token={shown}" if shown else ""))
+
+        service.run_http(callers, ready)

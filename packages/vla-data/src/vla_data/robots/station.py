@@ -1,0 +1,226 @@
+"""A robot ready to work: its loop, what it can be told to do, what it records."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from vla_data.errors import ConfigError, SpecMismatchError
+from vla_data.robots.arm_driver import ArmDriver
+from vla_data.robots.control_loop import ControlLoop, MotionReport
+from vla_data.robots.driver import Driver
+from vla_data.robots.episode_log import EpisodeLog, KeptEpisodes
+from vla_data.robots.kernel import KernelConfig, SafetyKernel
+from vla_data.robots.limits import MotionLimits, limits_of
+from vla_data.robots.motions import Motion
+from vla_data.robots.operating import OperatorMotion
+from vla_data.robots.policy_motion import AsyncConfig, PolicyMotion
+from vla_data.robots.remote_policy import RemotePolicy
+from vla_data.robots.scripted_motion import ScriptedMotion
+from vla_data.robots.sim_driver import SimDriver, sim_driver
+from vla_data.sim import instructions, make_expert
+from vla_data.sim.placements import placement_seed
+from vla_data.types import CameraInput, InputSpec, StepResult, Trial
+
+EXPERT, ARM = "expert", "arm"
+SIMULATED = "sim-"
+ACCELERATION = 8.0  # rad/s²: of an arm whose description names none
+STEPS = 1000  # of a task of which nobody says how long it may take
+
+
+@dataclass(frozen=True)
+class StationConfig:
+    """A robot, what moves it, and where its episodes go.
+
+    Args:
+        robot: "sim-metaworld", "sim-libero", "arm" (robosuite's Panda), "arm:FILE" (an MJCF or URDF).
+        tasks: that it can be told to do; of a simulated robot the simulator's.
+        policy: "expert" for the simulator's scripted one, or the address of a served one.
+        token: for that.
+        cameras: it looks through: (name, height, width).
+        out: directory of episodes; None keeps none.
+        steps: cap of a task; None for the simulator's own.
+    """
+
+    robot: str = "sim-metaworld"
+    tasks: tuple[str, ...] = ("reach", "drawer-open", "door-open", "window-open", "button-press-topdown")
+    policy: str = EXPERT
+    token: str | None = field(default=None, repr=False)
+    cameras: tuple[CameraInput, ...] = ()
+    out: Path | None = None
+    steps: int | None = None
+    kernel: KernelConfig = field(default_factory=KernelConfig)
+    driving: AsyncConfig = field(default_factory=AsyncConfig)
+
+
+class Station:
+    """A robot with its loop; `open_station` gives one.
+
+    Args:
+        skills: name → wordings of its instruction, the plainest first.
+    """
+
+    def __init__(self, config: StationConfig, driver: Driver, kernel: SafetyKernel) -> None:
+        self.config = config
+        self._sim = driver if isinstance(driver, SimDriver) else None
+        self.skills: Mapping[str, tuple[str, ...]] = _skills(config, self._sim)
+        self.operator: OperatorMotion | None = None
+        self._seeds = itertools.count()
+        self._move = self._mover(driver)
+        self._log = self._episode_log(kernel)
+        step = self._log.step if self._log else None
+        self.loop = ControlLoop(kernel, self._watch, step, self._ended)
+
+    @property
+    def scene(self) -> str:
+        """The task whose scene is arranged; empty for a robot that nobody arranges for."""
+        placed = self._sim.placed if self._sim is not None else None
+        return placed.task if placed is not None else ""
+
+    @property
+    def written(self) -> int:
+        """Episodes kept since it began."""
+        return self._log.written if self._log else 0
+
+    def motion(self, skill: str, instruction: str, steps: int | None, seed: int, *, arrange: bool) -> Motion:
+        """What carries out a skill. Called in the loop's thread.
+
+        Args:
+            arrange: have the simulator arrange the scene anew; it does so anyway where another one stands.
+
+        Raises:
+            ConfigError: nothing carries out skills.
+        """
+        if self._move is None:
+            raise ConfigError("nothing carries out skills here", where=self.config.robot, expected="a policy")
+        limit = steps or self.config.steps
+        if self._sim is not None:
+            limit = limit or self._sim.max_steps(skill)
+            if arrange or self.scene != skill:
+                number = seed or next(self._seeds)
+                self._sim.place(Trial(skill, placement_seed("validation", number), self.skills[skill][0]))
+            self._sim.result = StepResult(0.0, False)
+        self.expect(skill, instruction)
+        return self._move(instruction, limit or STEPS)
+
+    def expect(self, task: str, instruction: str) -> None:
+        """What the next episode is about."""
+        if self._log is not None:
+            placed = self._sim.placed if self._sim is not None else None
+            self._log.expect(Trial(task, placed.seed if placed else 0, instruction))
+
+    def close(self) -> None:
+        """Put the episodes together."""
+        if self._log is not None:
+            self._log.close()
+            self._episodes.assemble(f"Episodes of {self.config.robot}, as it was told.")
+
+    def _mover(self, driver: Driver) -> Callable[[str, int], Motion] | None:
+        """(instruction, steps) → what carries it out."""
+        if self.config.policy == EXPERT:
+            if self._sim is None:
+                return None
+            expert = make_expert(self._sim.env)
+            return lambda instruction, steps: ScriptedMotion(expert, steps)
+        driving = self.config.driving
+        open_policy = partial(RemotePolicy, self.config.policy, self.config.token, driving.patience)
+        first = open_policy()
+        spec = first.input_spec
+        first.close()
+        require_same_robot(driver, spec)
+        return lambda instruction, steps: PolicyMotion(
+            spec, open_policy, instruction, driver.clock, steps, driving
+        )
+
+    def _episode_log(self, kernel: SafetyKernel) -> EpisodeLog | None:
+        if self.config.out is None:
+            return None
+        name = "".join(c if c.isalnum() else "_" for c in self.config.robot.rpartition("/")[2])
+        self._episodes = KeptEpisodes(self.config.out, name, kernel.spec, kernel.cameras)
+        self._episodes.require_same()
+        return EpisodeLog(self._episodes, kernel.spec, kernel.cameras)
+
+    def _watch(self) -> StepResult:
+        return self._sim.result if self._sim is not None else StepResult(0.0, False)
+
+    def _ended(self, report: MotionReport) -> None:
+        if self._log is not None:
+            self._log.end(report.state == "succeeded")
+
+
+def require_same_robot(driver: Driver, spec: InputSpec) -> None:
+    """Raise unless a policy is of this robot.
+
+    Raises:
+        SpecMismatchError: its actions, states or cameras are others.
+    """
+    spec.robot.action.require_same(driver.spec.action, f"policy of {spec.robot.name}")
+    known = {(c.name, c.height, c.width) for c in driver.cameras}
+    asked = [
+        f"{c.name} {c.height}×{c.width}" for c in spec.cameras if (c.name, c.height, c.width) not in known
+    ]
+    if asked or spec.robot.state != driver.spec.state:
+        raise SpecMismatchError(
+            "a policy is of another robot, or sees through other cameras",
+            where=driver.spec.name,
+            expected=f"{', '.join(asked) or 'other states'}",
+            got=", ".join(f"{c.name} {c.height}×{c.width}" for c in driver.cameras) or "no camera",
+        )
+
+
+def _skills(config: StationConfig, sim: SimDriver | None) -> dict[str, tuple[str, ...]]:
+    if sim is None:
+        return {task: (task,) for task in config.tasks} if config.policy != EXPERT else {}
+    name = config.robot.removeprefix(SIMULATED)
+    return {t: (*instructions(name, t, "train"), *instructions(name, t, "eval")) for t in sim.tasks}
+
+
+def _driver(config: StationConfig) -> Driver:
+    kind, _, rest = config.robot.partition(":")
+    if kind == ARM:
+        return ArmDriver(rest or "panda")
+    if not kind.startswith(SIMULATED):
+        raise ConfigError(
+            "a robot is unknown",
+            where="robot",
+            expected="sim-metaworld, sim-libero, arm, or arm:FILE of an MJCF or URDF",
+            got=config.robot,
+        )
+    cameras = [(c.name, c.height, c.width) for c in config.cameras]
+    told = config.policy == EXPERT
+    return sim_driver(kind.removeprefix(SIMULATED), config.tasks, cameras, real_time=True, privileged=told)
+
+
+def _limits(driver: Driver) -> MotionLimits:
+    """Of what the robot's description says; an arm that says no acceleration is given one."""
+    return limits_of(driver.spec, acceleration=ACCELERATION if driver.spec.joints else np.inf)
+
+
+@contextmanager
+def open_station(config: StationConfig) -> Iterator[Station]:
+    """A robot; whoever opens it runs its loop in the same thread, in which pictures are drawn.
+
+    Raises:
+        UnknownNameError, MissingDependencyError: of the simulator.
+        RemotePolicyError: the policy's server cannot be reached.
+        SpecMismatchError: the policy is of another robot.
+    """
+    driver = _driver(config)
+    kernel = SafetyKernel(driver, config.kernel, _limits(driver))
+    kernel.connect()
+    try:
+        if isinstance(driver, SimDriver):
+            for task in driver.tasks:  # built and drawn once, so that no control step waits for it later
+                driver.place(Trial(task, placement_seed("validation", 0), ""))
+                kernel.observe()
+        station = Station(config, driver, kernel)
+        yield station
+        station.close()
+    finally:
+        kernel.close()

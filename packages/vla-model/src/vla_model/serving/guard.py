@@ -1,0 +1,156 @@
+"""What a request has to pass before an MCP server sees it, and how one knows that its client is still there.
+
+- a Host that is not ours is refused (421): a page in a browser cannot reach the robot by another name
+- no or an unknown token: 401; a tool beyond the token's scopes: 403; a body over the limit: 413
+- short calls are let in a few at a time, so that a stop never waits behind a crowd
+- a client that is killed closes its connection: `scope[GONE]` says so, in either era of the protocol
+
+Only the status page itself (no data) and `/healthz` are answered without a token.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anyio
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vla_model.serving.tokens import Caller, find_caller
+from vla_model.serving.tokens import Scope as Right
+
+MOST_BODY = 256 * 1024
+AT_ONCE = 2
+OPEN = ("/", "/healthz")
+CALLER, GONE = "vla.caller", "vla.gone"
+
+
+class Guard:
+    """ASGI middleware.
+
+    Args:
+        callers: who may come in.
+        rights: name of a tool → the scope it needs.
+        waiting: tools that take as long as the robot does.
+        first: tools that are never kept waiting.
+        hosts: values of the Host header, with their port.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        callers: Sequence[Caller],
+        rights: Mapping[str, Right],
+        waiting: Sequence[str],
+        first: Sequence[str],
+        hosts: Sequence[str],
+    ) -> None:
+        self._app, self._callers, self._rights = app, callers, rights
+        self._uncounted = {*waiting, *first}
+        self._hosts = {h.lower() for h in hosts}
+        self._room = anyio.Semaphore(AT_ONCE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
+        if headers.get("host", "").lower() not in self._hosts:
+            await _refuse(421, "this is another host")(scope, receive, send)
+        elif scope["path"] in OPEN and scope["method"] == "GET":
+            await self._app(scope, receive, send)
+        else:
+            await self._admit(scope, receive, send, headers)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]) -> None:
+        kind, _, shown = headers.get("authorization", "").partition(" ")
+        caller = find_caller(self._callers, shown.strip()) if kind.lower() == "bearer" else None
+        if caller is None:
+            refusal = _refuse(401, "show a token: Authorization: Bearer …", error="invalid_token")
+            await refusal(scope, receive, send)
+            return
+        body = await _body(receive, headers)
+        if body is None:
+            await _refuse(413, f"a body has at most {MOST_BODY} bytes")(scope, receive, send)
+            return
+        tool = _tool(body)
+        right = self._rights.get(tool) if tool else None
+        if right is not None and right not in caller.scopes:
+            refusal = _refuse(403, f"{tool} needs the scope {right}", error="insufficient_scope", scope=right)
+            await refusal(scope, receive, send)
+            return
+        scope[CALLER], scope[GONE] = caller, anyio.Event()
+        await self._let_in(scope, receive, send, body, counted=self._counts(scope, tool))
+
+    def _counts(self, scope: Scope, tool: str | None) -> bool:
+        """Whether a request is one of the short ones that wait for each other."""
+        return scope["method"] == "POST" and tool not in self._uncounted and tool is not None
+
+    async def _let_in(
+        self, scope: Scope, receive: Receive, send: Send, body: bytes, *, counted: bool
+    ) -> None:
+        gone: anyio.Event = scope[GONE]
+        given = False
+
+        async def replayed() -> Message:
+            nonlocal given
+            if not given:
+                given = True
+                return {"type": "http.request", "body": body, "more_body": False}
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def watch() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            gone.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch)
+            if counted:
+                async with self._room:
+                    await self._app(scope, replayed, send)
+            else:
+                await self._app(scope, replayed, send)
+            tasks.cancel_scope.cancel()
+
+
+async def _body(receive: Receive, headers: Mapping[str, str]) -> bytes | None:
+    """All of it; None where it is too long."""
+    told = headers.get("content-length", "0")
+    if not told.isdigit() or int(told) > MOST_BODY:
+        return None
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MOST_BODY:
+            return None
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _tool(body: bytes) -> str | None:
+    """The tool that is called, where one is."""
+    try:
+        message: Any = json.loads(body) if body else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(message, dict) or message.get("method") != "tools/call":
+        return None
+    params = message.get("params")
+    name = params.get("name") if isinstance(params, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _refuse(status: int, said: str, error: str = "", scope: str = "") -> Response:
+    headers = {}
+    if error:
+        parts = [f'error="{error}"', f'error_description="{said}"', *([f'scope="{scope}"'] if scope else [])]
+        headers["WWW-Authenticate"] = f"Bearer {', '.join(parts).encode('ascii', 'replace').decode()}"
+    return JSONResponse({"error": error or "refused", "error_description": said}, status, headers)

@@ -1,0 +1,278 @@
+"""What a robot was told to do: one job at a time, sub-task by sub-task, for as long as somebody is there.
+
+A job moves the robot only while a request of whoever cares about it is open (it is *attended*), like a foot
+on a pedal. An agent that is killed, hangs up or stops waiting leaves a robot that holds within half a second;
+the job is then "paused", and goes on when somebody waits for it again. Only a job that an administrator sent
+off unattended goes on alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vla_data.errors import VlaError
+from vla_data.robots.kernel import RefusedError
+from vla_data.robots.robot_link import RobotLink
+
+log = logging.getLogger(__name__)
+JobState = Literal["running", "paused", "succeeded", "failed", "cancelled", "stopped"]
+OVER = ("succeeded", "failed", "cancelled", "stopped")
+POLL = 0.05  # seconds
+KEPT = 100  # jobs remembered
+TRIES = 2  # of a sub-task
+
+
+@dataclass(eq=False)
+class Item:
+    """A sub-task: what it says, and how far it is."""
+
+    skill: str
+    text: str
+    state: Literal["to do", "doing", "done", "failed"] = "to do"
+    tries: int = 0
+
+
+@dataclass(eq=False)
+class Job:
+    """Something that a robot was told.
+
+    Args:
+        owner: who told it.
+        items: sub-tasks in order; empty for a motion.
+        motion: what the robot is asked for, where it is no task.
+    """
+
+    id: str
+    owner: str
+    title: str
+    items: list[Item]
+    motion: dict[str, object] | None = None
+    unattended: bool = False
+    state: JobState = "paused"
+    said: str = ""
+    steps: int = 0
+    attended: int = 0
+    options: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def over(self) -> bool:
+        return self.state in OVER
+
+    def checklist(self) -> str:
+        """As markdown."""
+        marks = {"to do": " ", "doing": " ", "done": "x", "failed": "!"}
+        return "\n".join(f"- [{marks[i.state]}] {i.text}" for i in self.items)
+
+
+class BusyError(VlaError):
+    """Another job is under way."""
+
+
+class Jobs:
+    """The jobs of one robot, each driven by a thread while it is attended.
+
+    Args:
+        link: to the robot.
+        on_change: told of every change, in any thread.
+    """
+
+    def __init__(self, link: RobotLink, on_change: Callable[[Job], None] = lambda job: None) -> None:
+        self._link, self._on_change = link, on_change
+        self._lock = threading.RLock()
+        self._jobs: dict[str, Job] = {}
+        self._driving: Job | None = None
+
+    def all(self) -> list[Job]:
+        """The latest last."""
+        with self._lock:
+            return list(self._jobs.values())
+
+    def find(self, number: str) -> Job:
+        """A job by its id.
+
+        Raises:
+            VlaError: there is none.
+        """
+        with self._lock:
+            if number not in self._jobs:
+                raise VlaError(
+                    "there is no such job", got=number[:40], expected=", ".join([*self._jobs][-5:])
+                )
+            return self._jobs[number]
+
+    @property
+    def current(self) -> Job | None:
+        """The one that is not over; None without one."""
+        with self._lock:
+            return next((j for j in reversed(self._jobs.values()) if not j.over), None)
+
+    def add(self, job: Job) -> Job:
+        """Take a job on.
+
+        Raises:
+            BusyError: another is not over yet.
+        """
+        with self._lock:
+            busy = self.current
+            if busy is not None:
+                raise BusyError(
+                    "another job is under way",
+                    got=f"{busy.id}: {busy.title} ({busy.state})",
+                    next_step=f"wait for it with job_status, or cancel('{busy.id}')",
+                )
+            self._jobs[job.id] = job
+            while len(self._jobs) > KEPT:
+                del self._jobs[next(iter(self._jobs))]
+            if job.unattended:
+                self._go_on(job)
+            return job
+
+    def attend(self, job: Job) -> None:
+        """Somebody is there from now on; a paused job goes on."""
+        with self._lock:
+            job.attended += 1
+            self._go_on(job)
+
+    def leave(self, job: Job) -> None:
+        """And no longer."""
+        with self._lock:
+            job.attended -= 1
+
+    def cancel(self, job: Job, said: str) -> None:
+        """End a job; the robot brakes."""
+        with self._lock:
+            if job.over:
+                return
+            self._end(job, "cancelled", said)
+        self._link.ask("cancel", said=said)
+
+    def stopped(self, said: str) -> None:
+        """The robot was stopped: whatever is under way ends."""
+        with self._lock:
+            if self.current is not None:
+                self._end(self.current, "stopped", said)
+
+    def _go_on(self, job: Job) -> None:
+        if job.over or self._driving is not None:
+            return
+        self._driving = job
+        threading.Thread(target=self._drive, args=(job,), daemon=True, name=f"job {job.id}").start()
+
+    def _present(self, job: Job) -> bool:
+        return not job.over and (job.unattended or job.attended > 0)
+
+    def _drive(self, job: Job) -> None:
+        """Carry out what is left of a job while somebody is there."""
+        try:
+            with self._link.hold(job.owner, lambda: self._present(job)) as lease:
+                self._set(job, "running", "")
+                while not job.over and self._present(job) and not lease.lost:
+                    if not self._one(job, lease.key, lambda: bool(lease.lost)):
+                        break
+        except RefusedError as error:
+            self._refused(job, error)
+        except VlaError as error:
+            self._set(job, "failed", str(error))
+        except Exception as error:
+            log.exception("a job failed")
+            self._set(job, "failed", type(error).__name__)
+        finally:
+            self._rest(job)
+
+    def _rest(self, job: Job) -> None:
+        """The thread ends: the job is over, or waits to be attended again."""
+        with self._lock:
+            self._driving = None
+            if job.state == "running":
+                self._set(job, "paused", "nobody waits for it: job_status lets it go on")
+            if self._present(job) and job.state == "paused" and not job.said.startswith("refused"):
+                self._go_on(job)
+
+    def _refused(self, job: Job, error: RefusedError) -> None:
+        if error.reason == "stopped":
+            self._set(job, "stopped", error.got or error.message)
+        elif error.reason == "fault":
+            self._set(job, "failed", str(error))
+        else:  # somebody else has the lease for now
+            self._set(job, "paused", f"refused: {error.message}" + (f" ({error.got})" if error.got else ""))
+
+    def _one(self, job: Job, key: str, lost: Callable[[], bool]) -> bool:
+        """Do the next thing; whether there may be another."""
+        item = next((i for i in job.items if i.state != "done"), None)
+        if job.motion is None and item is None:
+            self._set(job, "succeeded", "")
+            return False
+        if item is not None:
+            item.state = "doing"
+            first = item.tries == 0
+            told = {"skill": item.skill, "instruction": item.text, **job.options}
+            number = self._link.ask("task", key=key, **{**told, "arrange": first and told.get("arrange")})
+            item.tries += 1
+        else:
+            assert job.motion is not None
+            number = self._link.ask(**{**job.motion, "key": key})  # type: ignore[arg-type]
+        self._on_change(job)
+        state, said, steps = self._watched(job, int(number["number"]), lost)
+        job.steps += steps
+        return self._done(job, item, state, said)
+
+    def _watched(self, job: Job, number: int, lost: Callable[[], bool]) -> tuple[str, str, int]:
+        """Until a motion ended: its state, why, and its steps."""
+        waits = threading.Event()
+        while True:
+            told = self._link.ask("motion")
+            report = told["motion"]
+            if report["number"] != number:
+                return "replaced", "another motion took its place", 0
+            if report["state"] not in ("moving", "waiting"):
+                return str(report["state"]), str(report["said"]), int(report["steps"])
+            if report["said"] != job.said:
+                job.said = str(report["said"])
+                self._on_change(job)
+            if job.over or not self._present(job) or lost():
+                return "left", "", int(report["steps"])
+            waits.wait(POLL)
+
+    def _done(self, job: Job, item: Item | None, state: str, said: str) -> bool:
+        if job.over or state in ("left", "replaced"):
+            if item is not None and item.state == "doing":
+                item.state, item.tries = "to do", item.tries - 1
+            return False
+        if state == "stopped":
+            self._set(job, "stopped", said)
+        elif state == "succeeded":
+            if item is None:
+                self._set(job, "succeeded", said)
+            else:
+                item.state = "done"
+                self._on_change(job)
+                return True
+        elif item is not None and state == "ended" and item.tries < TRIES:
+            return True
+        else:
+            if item is not None:
+                item.state = "failed"
+            self._set(job, "failed", f"{item.text}: not done. {said}" if item else said)
+        return False
+
+    def _end(self, job: Job, state: JobState, said: str) -> None:
+        for item in job.items:
+            item.state = "to do" if item.state == "doing" else item.state
+        self._set(job, state, said)
+
+    def _set(self, job: Job, state: JobState, said: str) -> None:
+        with self._lock:
+            if job.over:
+                return
+            job.state, job.said = state, said
+        self._on_change(job)
+
+
+def new_job(owner: str, title: str, **parts: object) -> Job:
+    """A job with an id of its own."""
+    return Job(secrets.token_hex(4), owner, title, **{"items": [], **parts})  # type: ignore[arg-type]

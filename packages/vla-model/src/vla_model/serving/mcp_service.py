@@ -1,0 +1,184 @@
+"""Everything that `vla serve mcp` starts: a robot's process, a policy's, and the server agents talk to."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from vla_data.errors import ConfigError
+from vla_data.robots.robot_link import RobotLink, RobotProcess
+from vla_data.robots.station import StationConfig
+from vla_model.serving.audit import AuditLog
+from vla_model.serving.guard import MOST_BODY, Guard
+from vla_model.serving.jobs import Jobs
+from vla_model.serving.mcp_server import FIRST, RIGHTS, WAITING, make_server
+from vla_model.serving.robot_tools import RobotTools
+from vla_model.serving.status_page import add_status_page
+from vla_model.serving.tokens import Caller, Scope
+
+log = logging.getLogger(__name__)
+PATH = "/mcp"
+
+
+@dataclass(frozen=True)
+class McpConfig:
+    """What is served, to whom.
+
+    Args:
+        station: robot, skills, recording.
+        run: of the policy that moves it; None for the simulator's scripted expert.
+        language: run of a language model for `ask`; None without.
+        detector, depth: weights for `describe_scene`; None without.
+        local_scopes: of whoever started it over stdio.
+        host, port: over HTTP; port 0 takes a free one.
+        audit: file of the audit log; None keeps it in memory.
+    """
+
+    station: StationConfig = field(default_factory=StationConfig)
+    run: Path | None = None
+    language: Path | None = None
+    detector: str | None = None
+    depth: str | None = None
+    local_scopes: tuple[Scope, ...] = ("read", "move")
+    host: str = "127.0.0.1"
+    port: int = 8010
+    audit: Path | None = None
+
+
+@dataclass(eq=False)
+class McpService:
+    """A service that is ready to be run."""
+
+    config: McpConfig
+    link: RobotLink
+    jobs: Jobs
+    tools: RobotTools
+    audit: AuditLog
+
+    def run_stdio(self) -> None:
+        """Until standard input ends."""
+        server = make_server(self.tools, self.audit, version("vla-model"))
+        server.run("stdio")
+
+    def run_http(self, callers: Sequence[Caller], ready: Callable[[int], None]) -> None:
+        """Until the process is interrupted.
+
+        Args:
+            ready: told the port, once it listens.
+
+        Raises:
+            ConfigError: nobody may come in, or the port is taken.
+        """
+        import uvicorn
+
+        with _listening(self.config.host, self.config.port) as door:
+            port = int(door.getsockname()[1])
+            options = uvicorn.Config(
+                self.app(callers, port),
+                log_level="warning",
+                server_header=False,
+                timeout_graceful_shutdown=1,
+                ws="none",
+            )
+            ready(port)
+            uvicorn.Server(options).run(sockets=[door])
+
+    def app(self, callers: Sequence[Caller], port: int) -> ASGIApp:
+        """The ASGI application that listens at a port.
+
+        Raises:
+            ConfigError: there is no caller.
+        """
+        if not callers:
+            raise ConfigError("nobody may come in", where="tokens", expected="one token at least")
+        host = self.config.host
+        names = (
+            {host, "localhost", "127.0.0.1", "[::1]"} if host in ("127.0.0.1", "localhost", "::1") else {host}
+        )
+        hosts = [f"{name}:{port}" for name in sorted(names)]
+        server = make_server(self.tools, self.audit, version("vla-model"), callers, f"http://{host}:{port}")
+        add_status_page(server, self.tools)
+        from mcp.server.transport_security import TransportSecuritySettings
+
+        security = TransportSecuritySettings(
+            allowed_hosts=hosts, allowed_origins=[f"http://{h}" for h in hosts]
+        )
+        inner = server.streamable_http_app(
+            streamable_http_path=PATH, max_request_body_size=MOST_BODY, transport_security=security, host=host
+        )
+        return Guard(inner, callers, RIGHTS, WAITING, FIRST, hosts)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    door = socket.socket(
+        family, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # else asyncio lets small answers wait
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        door.bind((host, port))
+    except OSError as error:
+        door.close()
+        raise ConfigError(
+            "this port cannot be listened at", where=f"{host}:{port}", got=str(error), next_step="--port 0"
+        ) from error
+    return door
+
+
+@contextmanager
+def open_service(config: McpConfig) -> Iterator[McpService]:
+    """Robot, policy and tools, until left.
+
+    Raises:
+        VlaError: one of them cannot be started.
+    """
+    with ExitStack() as stack:
+        station = config.station
+        if config.run is not None:
+            station = stack.enter_context(_policy_of(config.run, station))
+        audit = AuditLog(config.audit)
+        stack.callback(audit.close)
+        link = stack.enter_context(RobotProcess(station))
+        jobs = Jobs(link)
+        local = Caller("local", config.local_scopes, "0" * 64)
+        tools = RobotTools(link, jobs, local, _describer(config, link), _asker(config))
+        yield McpService(config, link, jobs, tools, audit)
+
+
+@contextmanager
+def _policy_of(run: Path, station: StationConfig) -> Iterator[StationConfig]:
+    from vla_data.robots.remote_policy import RemotePolicy
+    from vla_model.serving.policy_process import PolicyProcess
+
+    with PolicyProcess(run) as policy:
+        first = RemotePolicy(policy.address, policy.token)
+        cameras = first.input_spec.cameras
+        first.close()
+        yield replace(station, policy=policy.address, token=policy.token, cameras=cameras)
+
+
+def _asker(config: McpConfig):
+    if config.language is None:
+        return None
+    from vla_model.lm.chat import reply
+    from vla_model.lm.checkpoint import load_lm
+    from vla_model.lm.sampling import SampleConfig
+
+    model, tokenizer, _ = load_lm(config.language)
+    options = SampleConfig(256, 0.0)
+    return lambda question: reply(model, tokenizer, question, options)
+
+
+def _describer(config: McpConfig, link: RobotLink):
+    if config.detector is None:
+        return None
+    from vla_model.serving.describing import Describer
+
+    return Describer(link, config.detector, config.depth)
