@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -18,6 +18,7 @@ SETTLED = 5  # steps in a row
 AXES = "xyz"
 
 
+@runtime_checkable
 class Motion(Protocol):
     """Asked by the control loop, in its thread, once in a control step.
 

@@ -119,7 +119,7 @@ class JointArm:
         now = self._clock()
         self._now = max(self._now, now - MOST_BEHIND)
         while self._now + STEP <= now:
-            self._drive(self._target(self._now))
+            self._drive(self._target(self._now), self._target(self._now + STEP))
             self._mujoco.mj_step(self.model, self.data)
             self._now += STEP
 
@@ -144,10 +144,11 @@ class JointArm:
         share = min(max((now - self._began) / self._control_step, 0.0), 1.0)
         return self._from + share * (self._to - self._from)
 
-    def _drive(self, target: np.ndarray) -> None:
+    def _drive(self, target: np.ndarray, following: np.ndarray) -> None:
         dofs = self._dofs()
         wanted = np.zeros(self.model.nv)
-        wanted[dofs] = STIFFNESS * (target - self.data.qpos[self._addresses]) - DAMPING * self.data.qvel[dofs]
+        behind = target - self.data.qpos[self._addresses]
+        wanted[dofs] = STIFFNESS * behind + DAMPING * ((following - target) / STEP - self.data.qvel[dofs])
         torque = np.zeros(self.model.nv)
         self._mujoco.mj_mulM(self.model, self.data, torque, wanted)
         torque += self.data.qfrc_bias - self.data.qfrc_passive
