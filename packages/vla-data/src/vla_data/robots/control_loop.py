@@ -91,6 +91,7 @@ class ControlLoop:
         self._running: _Running | None = None
         self._report = NOTHING
         self._ended: deque[MotionReport] = deque()
+        self._driven: PolicyMotion | None = None
         self._last: np.ndarray | None = None
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
@@ -125,6 +126,17 @@ class ControlLoop:
     def cadence(self) -> CadenceReport:
         """How punctual the loop was."""
         return self._cadence.report()
+
+    def counts(self) -> dict[str, int]:
+        """How often the policy of the last task kept the robot waiting; see `PolicyMotion`."""
+        motion = self._driven
+        if motion is None:
+            return {"underruns": 0, "late_answers": 0, "dropped_answers": 0}
+        return {
+            "underruns": motion.underruns,
+            "late_answers": motion.late,
+            "dropped_answers": motion.dropped,
+        }
 
     def restart_cadence(self) -> None:
         """Count from now."""
@@ -198,6 +210,7 @@ class ControlLoop:
             running.steps += 1
             self._last = sent
             if isinstance(motion, PolicyMotion):
+                self._driven = motion
                 motion.sent(sent)
             motion.did(result)
             if self._on_step is not None:

@@ -56,6 +56,9 @@ class AsyncConfig:
 class PolicyMotion:
     """An instruction, carried out by a policy.
 
+    It counts how often a moving robot had nothing to do (`underruns`), was braked since no answer came (`late`,
+    each an underrun too), and how many answers came too late to be used (`dropped`).
+
     Args:
         spec: the policy's inputs.
         open_policy: gives the policy, in the thread that asks it.
@@ -88,13 +91,13 @@ class PolicyMotion:
         self._asked_at = self._asked_sent = -1.0
         self._contact = -np.inf  # when it last answered
         self._waits_since: float | None = None
-        self.late = self.dropped = 0
+        self.late = self.dropped = self.underruns = 0
         self.state: State = "waiting"
         self.said = ""
 
     @property
     def looks(self) -> bool:
-        return self._spec.history > 1 or self._asks()
+        return bool(self._spec.cameras) and (self._spec.history > 1 or self._asks())
 
     def next(self, seen: Observation, last: Action | None) -> Action | None:
         """The next action; None while there is none."""
@@ -171,6 +174,7 @@ class PolicyMotion:
             return
         if self.state == "failed":
             return
+        self.underruns += self.state == "moving"
         self._waits_since = now if self._waits_since is None else self._waits_since
         self.state = "waiting"
         if now - self._waits_since > self.config.patience:

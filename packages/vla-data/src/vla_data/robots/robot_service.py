@@ -186,7 +186,13 @@ class RobotService:
         report = self._loop.cadence()
         if message.get("restart") is True:
             self._loop.restart_cadence()
-        return {**asdict(report), "late_share": report.late_share, "episodes": self._station.written}
+        policy = self._loop.counts()
+        return {
+            **asdict(report),
+            "late_share": report.late_share,
+            "episodes": self._station.written,
+            **policy,
+        }
 
 
 class Door:

@@ -24,6 +24,7 @@ from vla_data.robots.policy_motion import AsyncConfig, PolicyMotion
 from vla_data.robots.remote_policy import RemotePolicy
 from vla_data.robots.scripted_motion import ScriptedMotion
 from vla_data.robots.sim_driver import SimDriver, sim_driver
+from vla_data.robots.tracing import TracingDriver
 from vla_data.sim import instructions, make_expert
 from vla_data.sim.placements import placement_seed
 from vla_data.types import CameraInput, InputSpec, StepResult, Trial
@@ -46,6 +47,8 @@ class StationConfig:
         cameras: it looks through: (name, height, width).
         out: directory of episodes; None keeps none.
         steps: cap of a task; None for the simulator's own.
+        control_hz: of an arm.
+        trace: file in which everything that reaches the motors is written down; None: nowhere.
     """
 
     robot: str = "sim-metaworld"
@@ -55,6 +58,8 @@ class StationConfig:
     cameras: tuple[CameraInput, ...] = ()
     out: Path | None = None
     steps: int | None = None
+    control_hz: float = 50.0
+    trace: Path | None = None
     kernel: KernelConfig = field(default_factory=KernelConfig)
     driving: AsyncConfig = field(default_factory=AsyncConfig)
 
@@ -184,7 +189,7 @@ def _skills(config: StationConfig, sim: SimDriver | None) -> dict[str, tuple[str
 def _driver(config: StationConfig) -> Driver:
     kind, _, rest = config.robot.partition(":")
     if kind == ARM:
-        return ArmDriver(rest or "panda")
+        return ArmDriver(rest or "panda", config.control_hz)
     if not kind.startswith(SIMULATED):
         raise ConfigError(
             "a robot is unknown",
@@ -212,7 +217,8 @@ def open_station(config: StationConfig) -> Iterator[Station]:
         SpecMismatchError: the policy is of another robot.
     """
     driver = _driver(config)
-    kernel = SafetyKernel(driver, config.kernel, _limits(driver))
+    traced = driver if config.trace is None else TracingDriver(driver, config.trace)
+    kernel = SafetyKernel(traced, config.kernel, _limits(driver))
     kernel.connect()
     try:
         if isinstance(driver, SimDriver):

@@ -12,12 +12,12 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from vla_data.errors import VlaError
 from vla_data.robots.kernel import RefusedError
-from vla_data.robots.robot_link import RobotLink
 
 log = logging.getLogger(__name__)
 JobState = Literal["running", "paused", "succeeded", "failed", "cancelled", "stopped"]
@@ -69,6 +69,16 @@ class Job:
         return "\n".join(f"- [{marks[i.state]}] {i.text}" for i in self.items)
 
 
+@runtime_checkable
+class Robot(Protocol):
+    """What jobs ask: a `RobotLink`, or what stands in for one."""
+
+    def ask(self, do: str, **told: Any) -> dict[str, Any]: ...
+    def hold(
+        self, owner: str, present: Callable[[], bool], *, seize: bool = False
+    ) -> AbstractContextManager[Any]: ...
+
+
 class BusyError(VlaError):
     """Another job is under way."""
 
@@ -81,7 +91,7 @@ class Jobs:
         on_change: told of every change, in any thread.
     """
 
-    def __init__(self, link: RobotLink, on_change: Callable[[Job], None] = lambda job: None) -> None:
+    def __init__(self, link: Robot, on_change: Callable[[Job], None] = lambda job: None) -> None:
         self._link, self._on_change = link, on_change
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
