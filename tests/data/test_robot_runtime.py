@@ -135,7 +135,7 @@ class Driving:
 
 
 def test_the_next_chunk_is_asked_for_while_the_current_one_runs():
-    driving = Driving(AsyncConfig(execute=4, blend=0))
+    driving = Driving(AsyncConfig(execute=1, blend=0))
     assert driving.step() is None
     assert driving.motion.state == "waiting"
     driving.answer()
@@ -149,13 +149,13 @@ def test_the_next_chunk_is_asked_for_while_the_current_one_runs():
 
 
 def test_a_policy_that_freezes_does_not_drive_and_its_late_answer_is_dropped():
-    driving = Driving(AsyncConfig(blend=0, blind=0.35))
+    driving = Driving(AsyncConfig(blend=0, blind=0.33))
     driving.step()
     driving.answer()
     seconds = 0.0
     while driving.step() is not None:
         seconds += 1 / HZ
-    assert 0.3 <= seconds <= 0.4, "half of the chunk still waited"
+    assert 0.3 <= seconds <= 0.33 + 2 / HZ, "half of the chunk still waited"
     assert driving.motion.late == 1
     driving.answer()  # of the question that was given up on
     assert driving.step() is None
@@ -203,14 +203,14 @@ def test_a_policy_that_fails_is_opened_anew():
 
 
 def test_a_policy_is_told_what_was_sent():
-    driving = Driving(AsyncConfig(execute=2, blend=0), spec=InputSpec(ARM, (), HORIZON, past_actions=3))
+    driving = Driving(AsyncConfig(execute=1, blend=0), spec=InputSpec(ARM, (), HORIZON, past_actions=3))
     driving.step()
     driving.answer()
     for _ in range(4):
         driving.step()
     until(lambda: len(driving.policy.asked) == 2)
     np.testing.assert_allclose(driving.policy.asked[0].past_actions, 0)
-    np.testing.assert_allclose(driving.policy.asked[1].past_actions[:, 0], [0, 0.01, 0.01], atol=1e-6)
+    np.testing.assert_allclose(driving.policy.asked[1].past_actions[:, 0], [0, 0, 0.01], atol=1e-6)
     driving.policy.let.release()
     driving.motion.close()
 
@@ -220,7 +220,7 @@ def test_a_chunk_that_is_not_finite_moves_nothing():
         def infer(self, windows: Sequence[ObservationWindow]) -> list[ActionChunk]:
             return [ActionChunk(np.full((HORIZON, 3), np.nan, np.float32), ARM.action)]
 
-    thinker = Thinker(Broken)
+    thinker = Thinker(Broken, time.monotonic)
     thinker.ask(1, SPEC.fake_window())
     until(lambda: not thinker.busy)
     answer = thinker.answer()

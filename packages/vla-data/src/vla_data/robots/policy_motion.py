@@ -4,8 +4,8 @@ The next chunk is asked for while the current one is carried out, and faded in w
 (`vla_data.robots.chunk_queue`): asynchronous inference as of Black et al. 2025 (arXiv:2506.07339, "Real-time
 execution of action chunking flow policies"), for any policy, with the seam blended and not inpainted.
 
-A policy that does not answer must not drive: after `blind` seconds without an answer what waits is forgotten
-and the robot brakes. An answer counts that came within `blind` of its observation, or since whose observation
+A policy that does not answer must not drive: `blind` seconds after a question what waits is forgotten and the
+robot brakes. An answer counts that came within `blind` of its observation, or since whose observation
 the robot stood still; anything else is from another moment, and is dropped.
 """
 
@@ -24,7 +24,7 @@ from vla_data.robots.motions import Action, State
 from vla_data.robots.thinker import Thinker
 from vla_data.types import InputSpec, Observation, ObservationWindow, StepResult
 
-OFTEN = 0.1  # seconds: a moving robot's policy is asked at least so often
+OFTEN = 0.05  # seconds: a moving robot's policy is asked at least so often
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,15 @@ class AsyncConfig:
     """How a policy drives while it thinks.
 
     Args:
-        execute: after so many actions of a chunk the next is asked for, or after 0.1 s where that is less.
-        blend: over how many actions a new chunk is faded in.
-        blind: the longest that a robot moves on without an answer, seconds.
+        execute: after so many actions of a chunk the next is asked for, or after 0.05 s where that is less.
+        blend: how long a new chunk is faded in, seconds; 0 switches at once.
+        blind: the longest that a moving robot waits for an answer, seconds.
         patience: the longest that a standing robot waits for one, seconds.
     """
 
     execute: int = 8
-    blend: int = 4
-    blind: float = 0.35
+    blend: float = 0.2
+    blind: float = 0.33
     patience: float = 10.0
 
     def __post_init__(self) -> None:
@@ -56,8 +56,8 @@ class AsyncConfig:
 class PolicyMotion:
     """An instruction, carried out by a policy.
 
-    It counts how often a moving robot had nothing to do (`underruns`), was braked since no answer came (`late`,
-    each an underrun too), and how many answers came too late to be used (`dropped`).
+    It counts how often a moving robot had nothing to do (`underruns`), was braked since no answer came
+    (`late`, each an underrun too), and how many answers came too late to be used (`dropped`).
 
     Args:
         spec: the policy's inputs.
@@ -80,9 +80,10 @@ class PolicyMotion:
     ) -> None:
         self._spec, self._instruction, self._clock = spec, instruction, clock
         self.config = config or AsyncConfig()
-        self._thinker = Thinker(open_policy)
-        self.queue = ChunkQueue(self.config.blend)
-        self._every = min(self.config.execute, max(1, round(OFTEN * spec.robot.action.control_hz)))
+        self._thinker = Thinker(open_policy, clock)
+        hz = spec.robot.action.control_hz
+        self.queue = ChunkQueue(round(self.config.blend * hz))
+        self._every = min(self.config.execute, max(1, round(OFTEN * hz)))
         self._seen: deque[Observation] = deque(maxlen=spec.history)
         self._done: deque[np.ndarray] = deque(maxlen=max(1, spec.past))
         self._seed: int | None = seed
@@ -106,7 +107,7 @@ class PolicyMotion:
         if pictured:
             self._seen.append(self._for_policy(seen))
         self._take_answer(now)
-        if len(self.queue) and now - self._contact > self.config.blind:
+        if len(self.queue) and now - max(self._contact, self._asked_at) > self.config.blind:
             self._give_up_on_answer()
         if self.state != "failed" and pictured and self._asks():
             self._ask(now)
@@ -156,10 +157,10 @@ class PolicyMotion:
             self.queue.clear()
             return
         stood = self.queue.sent == self._asked_sent
-        if answer.mark != self._mark or (now - self._asked_at > self.config.blind and not stood):
+        if answer.mark != self._mark or (answer.time - self._asked_at > self.config.blind and not stood):
             self.dropped += 1
             return
-        self._contact, self.said = now, ""
+        self._contact, self.said = answer.time, ""
         self.queue.add(answer.actions, int(self._asked_sent))
 
     def _give_up_on_answer(self) -> None:

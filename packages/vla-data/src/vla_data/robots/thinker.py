@@ -17,9 +17,11 @@ from vla_data.types import ObservationWindow, Trial
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """A chunk [action_horizon, action_dim], or what went wrong, to the question with this mark."""
+    """A chunk [action_horizon, action_dim], or what went wrong, to the question with this mark, which came at
+    `time`."""
 
     mark: int
+    time: float
     actions: Float32[ndarray, "horizon action_dim"] | None
     error: str = ""
 
@@ -31,10 +33,11 @@ class Thinker:
 
     Args:
         open_policy: gives the policy; called in the thread that asks it.
+        clock: by which answers are stamped.
     """
 
-    def __init__(self, open_policy: Callable[[], Policy]) -> None:
-        self._open = open_policy
+    def __init__(self, open_policy: Callable[[], Policy], clock: Callable[[], float]) -> None:
+        self._open, self._clock = open_policy, clock
         self._policy: Policy | None = None
         self._asked = threading.Condition()
         self._question: tuple[int, ObservationWindow, int | None] | None = None
@@ -92,13 +95,13 @@ class Thinker:
                 self._policy.reset([window.slot], [seed])
             name, spec = type(self._policy).__name__, self._policy.input_spec
             (chunk,) = checked_chunks(name, self._policy.infer([window]), spec, [self._trial(window)])
-            return Answer(mark, chunk)
+            return Answer(mark, self._clock(), chunk)
         except VlaError as error:
             told = str(error)
         except Exception as error:  # whatever a policy does, the loop has to go on
             told = f"{type(error).__name__}: {error}"
         self._hang_up()
-        return Answer(mark, None, told)
+        return Answer(mark, self._clock(), None, told)
 
     @staticmethod
     def _trial(window: ObservationWindow) -> Trial:

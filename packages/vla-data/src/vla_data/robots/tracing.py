@@ -1,4 +1,4 @@
-"""A driver that writes down what reaches it: a flight recorder, whose last line stands however the rest ended."""
+"""A driver that writes down what reaches it: a flight recorder, which stands however the rest ended."""
 
 from __future__ import annotations
 
