@@ -3,8 +3,8 @@
 A joint-level arm (robosuite's Panda, in continuous time) in its own process is driven by a policy behind a
 websocket in another, whose answers take 0–300 ms by chance: 10 minutes at 20 Hz, 30 at 50 Hz. Counted are
 ticks that begin more than a quarter of a period late, and moments at which a moving arm had nothing to do;
-chunks hold a second. Jerk is the third difference of what reached the motors, root mean square over joints and
-time; the peers are the same loop switching chunks at once, and a loop that waits for each answer and then
+chunks hold a second. Jerk is the third difference of what reached the motors, root mean square over joints
+and time; the peers are the same loop switching chunks at once, and a loop that waits for each answer and then
 plays it (two minutes each).
 
     .venv/bin/python benchmarks/control_cadence.py [--smoke] [--json]

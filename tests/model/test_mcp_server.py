@@ -80,10 +80,10 @@ class Running:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     import uvicorn
 
-    from vla_model.serving.mcp_service import _listening
+    from vla_model.serving.mcp_service import listening
 
     audit = tmp_path_factory.mktemp("mcp") / "audit.jsonl"
-    with open_service(McpConfig(STATION, audit=audit)) as service, _listening("127.0.0.1", 0) as door:
+    with open_service(McpConfig(STATION, audit=audit)) as service, listening("127.0.0.1", 0) as door:
         port = int(door.getsockname()[1])
         server = uvicorn.Server(uvicorn.Config(service.app(CALLERS, port), log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)

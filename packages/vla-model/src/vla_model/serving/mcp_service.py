@@ -78,7 +78,7 @@ class McpService:
         """
         import uvicorn
 
-        with _listening(self.config.host, self.config.port) as door:
+        with listening(self.config.host, self.config.port) as door:
             port = int(door.getsockname()[1])
             options = uvicorn.Config(
                 self.app(callers, port),
@@ -116,7 +116,12 @@ class McpService:
         return Guard(inner, callers, RIGHTS, WAITING, FIRST, hosts)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there.
+
+    Raises:
+        ConfigError: the port is taken, or the interface is none of this machine.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     door = socket.socket(
         family, socket.SOCK_STREAM, socket.IPPROTO_TCP
