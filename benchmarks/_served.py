@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from starlette.types import ASGIApp
+
 from vla_data.robots.station import StationConfig
 from vla_model.serving.mcp_service import McpConfig, McpService, listening, open_service
 from vla_model.serving.tokens import SCOPES, caller_of
@@ -43,6 +45,7 @@ class Served:
 
     service: McpService
     port: int
+    app: ASGIApp
 
     @property
     def url(self) -> str:
@@ -56,14 +59,15 @@ def served(station: StationConfig, run: Path | None = None) -> Iterator[Served]:
 
     with open_service(McpConfig(station, run)) as service, listening("127.0.0.1", 0) as door:
         port = int(door.getsockname()[1])
-        options = uvicorn.Config(service.app(CALLERS, port), log_level="warning", timeout_graceful_shutdown=1)
+        app = service.app(CALLERS, port)
+        options = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
         server = uvicorn.Server(options)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
         thread.start()
         while not server.started:
             time.sleep(0.01)
         try:
-            yield Served(service, port)
+            yield Served(service, port, app)
         finally:
             server.should_exit = True
             thread.join(10)

@@ -247,6 +247,52 @@ def test_resources_and_prompts(running: Running, mode: str):
     running.run(agent, mode=mode)
 
 
+def test_a_change_is_told_to_who_listens_in_the_newer_era(running: Running):
+    async def agent(client: Client) -> set[str]:
+        told: set[str] = set()
+        wanted = ["robot://jobs", "robot://state"]
+        async with (
+            client.listen(resource_subscriptions=wanted) as changes,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(client.call_tool, "gripper", {"action": "open"})
+            with anyio.move_on_after(20):
+                async for change in changes:
+                    told.add(getattr(change, "uri", ""))
+                    if len(told) == 2:
+                        break
+        return told
+
+    assert running.run(agent) == {"robot://jobs", "robot://state"}
+
+
+def test_a_change_is_told_to_who_subscribed_in_the_older_era(running: Running):
+    told: list[str] = []
+
+    async def heard(message: Any) -> None:
+        if type(message).__name__ == "ResourceUpdatedNotification":
+            told.append(str(message.params.uri))
+
+    async def main() -> None:
+        headers = {"Authorization": f"Bearer {TOKENS['agent']}"}
+        asking = httpx2.AsyncClient(headers=headers, timeout=60)
+        transport = streamable_http_client(f"http://127.0.0.1:{running.port}/mcp", http_client=asking)
+        async with Client(transport, mode="legacy", message_handler=heard) as client:
+            await client.session.subscribe_resource("robot://jobs")
+            await client.call_tool("gripper", {"action": "close"})
+            with anyio.move_on_after(10):
+                while not told:
+                    await anyio.sleep(0.05)
+            await client.session.unsubscribe_resource("robot://jobs")
+            await anyio.sleep(0.3)
+            heard_so_far = len(told)
+            await client.call_tool("gripper", {"action": "open"})
+            await anyio.sleep(0.3)
+            assert len(told) == heard_so_far > 0
+
+    anyio.run(main)
+
+
 KILLED = """
 import anyio, httpx2, sys
 from mcp.client import Client

@@ -26,6 +26,7 @@ from vla_model.serving.guard import CALLER
 from vla_model.serving.robot_tools import JobInfo, Metres, RobotTools, Seconds, info_of
 from vla_model.serving.tokens import Caller, find_caller
 from vla_model.serving.tokens import Scope as Right
+from vla_model.serving.updates import Updates
 
 NAME = "vla-robot"
 WAITING = ("run_task", "job_status", "move_to", "gripper")
@@ -65,11 +66,17 @@ class Verifier:
 
 
 def make_server(
-    tools: RobotTools, audit: AuditLog, version: str, callers: Sequence[Caller] = (), url: str = ""
+    tools: RobotTools,
+    audit: AuditLog,
+    updates: Updates,
+    version: str,
+    callers: Sequence[Caller] = (),
+    url: str = "",
 ) -> MCPServer[Any]:
     """The server with its tools, resources and prompts.
 
     Args:
+        updates: told that resources changed; tells whoever wants to know.
         callers: who may come over HTTP; empty for stdio.
         url: where it will listen, over HTTP.
     """
@@ -83,9 +90,11 @@ def make_server(
         instructions=INSTRUCTIONS,
         version=version,
         log_level="WARNING",
-        middleware=[_Watched(tools, audit)],
+        middleware=[_Watched(tools, audit, updates)],
+        subscriptions=updates.bus,
         **auth,
     )
+    updates.serve(server)
     _add_tools(server, tools)
     _add_resources(server, tools, audit)
     _add_prompts(server, tools)
@@ -95,10 +104,11 @@ def make_server(
 class _Watched:
     """Every call is written down; one beyond the caller's scopes is refused, also where no guard stands."""
 
-    def __init__(self, tools: RobotTools, audit: AuditLog) -> None:
-        self._tools, self._audit = tools, audit
+    def __init__(self, tools: RobotTools, audit: AuditLog, updates: Updates) -> None:
+        self._tools, self._audit, self._updates = tools, audit, updates
 
     async def __call__(self, ctx: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
+        self._updates.here()
         if ctx.method != "tools/call":
             return await call_next(ctx)
         request = ctx.request
@@ -120,6 +130,7 @@ class _Watched:
             return _plain_error(result, name) if failed else result
         finally:
             self._audit.add(caller.name, name, outcome, time.monotonic() - began, arguments=arguments)
+            self._updates.changed("robot://log", *(("robot://state",) if RIGHTS.get(name) != "read" else ()))
 
 
 def _plain_error(result: dict[str, Any], name: str) -> dict[str, Any]:

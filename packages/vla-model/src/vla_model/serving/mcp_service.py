@@ -22,6 +22,7 @@ from vla_model.serving.mcp_server import FIRST, RIGHTS, WAITING, make_server
 from vla_model.serving.robot_tools import RobotTools
 from vla_model.serving.status_page import add_status_page
 from vla_model.serving.tokens import Caller, Scope
+from vla_model.serving.updates import Updates
 
 log = logging.getLogger(__name__)
 PATH = "/mcp"
@@ -61,10 +62,11 @@ class McpService:
     jobs: Jobs
     tools: RobotTools
     audit: AuditLog
+    updates: Updates
 
     def run_stdio(self) -> None:
         """Until standard input ends."""
-        server = make_server(self.tools, self.audit, version("vla-model"))
+        server = make_server(self.tools, self.audit, self.updates, version("vla-model"))
         server.run("stdio")
 
     def run_http(self, callers: Sequence[Caller], ready: Callable[[int], None]) -> None:
@@ -103,7 +105,8 @@ class McpService:
             {host, "localhost", "127.0.0.1", "[::1]"} if host in ("127.0.0.1", "localhost", "::1") else {host}
         )
         hosts = [f"{name}:{port}" for name in sorted(names)]
-        server = make_server(self.tools, self.audit, version("vla-model"), callers, f"http://{host}:{port}")
+        told = version("vla-model")
+        server = make_server(self.tools, self.audit, self.updates, told, callers, f"http://{host}:{port}")
         add_status_page(server, self.tools)
         from mcp.server.transport_security import TransportSecuritySettings
 
@@ -151,10 +154,13 @@ def open_service(config: McpConfig) -> Iterator[McpService]:
         audit = AuditLog(config.audit)
         stack.callback(audit.close)
         link = stack.enter_context(RobotProcess(station))
-        jobs = Jobs(link)
+        updates = Updates()
+        jobs = Jobs(
+            link, lambda job: updates.changed("robot://jobs", f"robot://jobs/{job.id}", "robot://state")
+        )
         local = Caller("local", config.local_scopes, "0" * 64)
         tools = RobotTools(link, jobs, local, _describer(config, link), _asker(config))
-        yield McpService(config, link, jobs, tools, audit)
+        yield McpService(config, link, jobs, tools, audit, updates)
 
 
 @contextmanager
