@@ -28,6 +28,7 @@ from vla_data.types import ActionChunk, InputSpec, Observation, ObservationWindo
 HORIZON = 20
 SPEC = InputSpec(ARM, (), HORIZON)
 OK = StepResult(0.0, False)
+REST = floats(0, 0, 0)
 
 
 def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -123,8 +124,7 @@ class Driving:
         seen = Observation(self.clock.now, {}, np.zeros(3, np.float32))
         action = self.motion.next(seen, None)
         if action is not None:
-            self.motion.sent(action)
-            self.motion.did(OK)
+            self.motion.did(action, OK)
         self.clock.now += seconds
         return None if action is None else float(action[0])
 
@@ -239,7 +239,7 @@ def test_a_task_ends_by_success_or_by_its_steps():
     assert driving.motion.state == "moving"
     driving.step()
     assert driving.motion.state == "ended"
-    driving.motion.did(StepResult(1.0, True))
+    driving.motion.did(REST, StepResult(1.0, True))
     assert driving.motion.state == "succeeded"
     driving.policy.let.release()
     driving.motion.close()
@@ -267,7 +267,7 @@ def test_reaching_arrives_and_leaves_the_rest_where_it_is():
         assert action is not None
         last = kernel.command(lease.key, action, seen.time)
         kernel.renew(lease.key)
-        motion.did(OK)
+        motion.did(REST, OK)
         if motion.state != "moving":
             break
     assert motion.state == "succeeded"
@@ -284,7 +284,7 @@ def test_reaching_gives_up_where_nothing_moves():
         assert action is not None
         assert action[0] > 0
         assert action[1] == action[2] == 0
-        motion.did(OK)
+        motion.did(REST, OK)
     assert motion.state == "failed"
     assert "200 mm" in motion.said
 
@@ -300,8 +300,8 @@ def test_a_gripper_is_driven_while_the_arm_rests():
     seen = Observation(0.0, {}, floats(0.3, -0.4, 0.0))
     motion = Gripping(ARM, close=True, seconds=0.1)
     np.testing.assert_allclose(motion.next(seen, None), [0.3, -0.4, 1.0], rtol=1e-6)  # type: ignore[arg-type]
-    motion.did(OK)
-    motion.did(OK)
+    motion.did(REST, OK)
+    motion.did(REST, OK)
     assert motion.state == "succeeded"
     np.testing.assert_allclose(resting(ARM, seen, floats(9, 9, -1)), [0.3, -0.4, -1.0], rtol=1e-6)
 
@@ -353,7 +353,7 @@ class Forever:
             raise ValueError("a bug")
         return self.action
 
-    def did(self, result: StepResult) -> None: ...
+    def did(self, action: np.ndarray, result: StepResult) -> None: ...
 
     def close(self) -> None:
         self.closed = True
@@ -444,7 +444,7 @@ def test_an_unplugged_robot_fails_its_motion_and_can_be_connected_again(live: Li
 def test_what_is_done_is_told_step_by_step(live: LiveDriver):
     told: list[tuple[float, float]] = []
     with looping(
-        live, on_step=lambda seen, action, result: told.append((seen.time, float(action[0])))
+        live, on_step=lambda seen, action, result, _: told.append((seen.time, float(action[0])))
     ) as loop:
         loop.start(loop.kernel.acquire("me", 0.3).key, "go", Forever())  # type: ignore[arg-type]
         until(lambda: loop.report().state == "left")

@@ -35,6 +35,7 @@ class Recorder:
         self._phases: list[Phase] = []
         self._truths: list[ObjectTruth] = []
         self._objects: tuple[ObjectName, ...] = ()
+        self._by_hand: list[bool] = []
 
     def see(self, observation: Observation, depth: bool = False, segmentation: bool = False) -> None:
         """Add what is seen before an action."""
@@ -59,9 +60,17 @@ class Recorder:
         self._truths.append(truth)
         self._objects = names
 
-    def did(self, action: np.ndarray, result: StepResult, phase: Phase | None = None) -> None:
-        """Add the action taken on what was seen last, what the simulator said of it, and the phase it
-        belongs to where the policy tells: at every step or at none."""
+    def did(
+        self,
+        action: np.ndarray,
+        result: StepResult,
+        phase: Phase | None = None,
+        by_hand: bool | None = None,
+    ) -> None:
+        """Add the action taken on what was seen last, and what the simulator said of it; at every step or
+        at none the phase it belongs to, where the policy tells, and whether a person did it."""
+        if by_hand is not None:
+            self._by_hand.append(by_hand)
         self._actions.append(action)
         self._results.append(result)
         if phase is not None:
@@ -78,6 +87,8 @@ class Recorder:
         }
         action = np.stack(self._actions).astype(np.float32)
         labels = truth_series(self._truths) if self._truths else {}
+        if self._by_hand:
+            said["intervention"] = np.array(self._by_hand, bool)
         if self._phases:
             said["phase"] = np.array([phase.number for phase in self._phases], np.int32)
         metadata: dict[str, str | int | float | bool] = {

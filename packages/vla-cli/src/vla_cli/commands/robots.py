@@ -37,6 +37,12 @@ TaskFile = Annotated[
     Path | None,
     typer.Option("--task-file", metavar="FILE", help="[[tasks]] in TOML: name, instruction, group."),
 ]
+Teleop = Annotated[
+    str | None,
+    typer.Option(
+        "--teleop", metavar="HOW", help="A person drives or takes over: keyboard, gamepad[:DEVICE]."
+    ),
+]
 Judge = Annotated[
     Literal["person", "simulator"] | None,
     typer.Option("--judge", help="Who arranges and judges; default: a simulator, else a person."),
@@ -81,12 +87,13 @@ def record(
     task_file: TaskFile = None,
     episodes: o.Episodes = None,
     judge: Judge = None,
+    teleop: Teleop = None,
     preset: o.PresetName = "default",
     config: o.ConfigFile = None,
     set_: o.Overrides = None,
     as_json: o.AsJson = False,
 ) -> None:
-    """Record what a policy does on a robot; successes become a data set that trains."""
+    """Record what a policy or a person does on a robot; successes become a data set that trains."""
 
     def work(chosen: RobotConfig, where: str, on: OnProgress) -> tuple[dict[str, Any], list[Section]]:
         from vla_data.robots.sessions import record as recorded
@@ -95,6 +102,11 @@ def record(
         return recorded(load_policy(where), chosen, out, _scene(judge, chosen), on), []
 
     chosen = _chosen(robot, tasks, task_file, episodes, preset, config, set_)
+    if teleop is not None:
+        from vla_cli.teleop import drive
+
+        drive(teleop, chosen, out, checkpoint, as_json)
+        return
     _run("record", out, chosen, who_drives(checkpoint, policy), work, as_json)
 
 

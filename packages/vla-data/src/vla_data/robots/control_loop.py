@@ -24,6 +24,7 @@ from vla_data.robots.cadence import Cadence, CadenceReport
 from vla_data.robots.driver import RobotError
 from vla_data.robots.kernel import RefusedError, SafetyKernel
 from vla_data.robots.motions import Motion
+from vla_data.robots.operating import ByHand
 from vla_data.robots.policy_motion import PolicyMotion
 from vla_data.types import Observation, StepResult
 
@@ -69,7 +70,8 @@ class ControlLoop:
     Args:
         kernel: connected.
         watch: what the world says after a step; None where nobody knows.
-        on_step: told every observation, action and result, in the loop's thread: for recording.
+        on_step: told every observation, action and result, and whether a person did it, in the loop's thread:
+            for recording.
         on_end: told what became of a motion, in the loop's thread.
     """
 
@@ -77,7 +79,7 @@ class ControlLoop:
         self,
         kernel: SafetyKernel,
         watch: Callable[[], StepResult] | None = None,
-        on_step: Callable[[Observation, np.ndarray, StepResult], None] | None = None,
+        on_step: Callable[[Observation, np.ndarray, StepResult, bool], None] | None = None,
         on_end: Callable[[MotionReport], None] | None = None,
     ) -> None:
         self.kernel = kernel
@@ -209,12 +211,10 @@ class ControlLoop:
             result = self._watch()
             running.steps += 1
             self._last = sent
-            if isinstance(motion, PolicyMotion):
-                self._driven = motion
-                motion.sent(sent)
-            motion.did(result)
+            self._driven = motion if isinstance(motion, PolicyMotion) else self._driven
+            motion.did(sent, result)
             if self._on_step is not None:
-                self._on_step(seen, sent, result)
+                self._on_step(seen, sent, result, isinstance(motion, ByHand) and motion.by_hand)
         with self._lock:
             if running is self._running:
                 self._tell(motion.state, motion.said)

@@ -130,9 +130,18 @@ class EpisodeLog:
 
     Args:
         episodes: where they are kept.
+        successes_only: others are not.
     """
 
-    def __init__(self, episodes: KeptEpisodes, robot: RobotSpec, cameras: Sequence[Camera]) -> None:
+    def __init__(
+        self,
+        episodes: KeptEpisodes,
+        robot: RobotSpec,
+        cameras: Sequence[Camera],
+        *,
+        successes_only: bool = False,
+    ) -> None:
+        self._successes_only = successes_only
         self._episodes, self._robot, self._cameras = episodes, robot, cameras
         self._recorder: Recorder | None = None
         self._trial = Trial("", 0, "")
@@ -147,13 +156,13 @@ class EpisodeLog:
         """What the next episode is about."""
         self._trial = trial
 
-    def step(self, seen: Observation, action: np.ndarray, result: StepResult) -> None:
-        """Add a step."""
+    def step(self, seen: Observation, action: np.ndarray, result: StepResult, by_hand: bool = False) -> None:
+        """Add a step; `by_hand`: a person did it."""
         if self._recorder is None:
             self._recorder = Recorder(self._trial, self._robot, self._cameras)
             self._began, self._steps = seen.time, 0
         self._recorder.see(replace(seen, time=seen.time - self._began))
-        self._recorder.did(action, result)
+        self._recorder.did(action, result, by_hand=by_hand)
         self._steps += 1
         if self._steps >= LONGEST:
             self.end(False)
@@ -161,7 +170,7 @@ class EpisodeLog:
     def end(self, success: bool) -> None:
         """The episode is over."""
         recorder, self._recorder = self._recorder, None
-        if recorder is None:
+        if recorder is None or (self._successes_only and not success):
             return
         episode = recorder.episode(success)
         name = f"{self._number:05d}-{episode.id}"

@@ -29,13 +29,14 @@ class Motion(Protocol):
         looks: whether it wants pictures with the next observation.
     """
 
-    state: State
-    said: str
-
+    @property
+    def state(self) -> State: ...
+    @property
+    def said(self) -> str: ...
     @property
     def looks(self) -> bool: ...
     def next(self, seen: Observation, last: Action | None) -> Action | None: ...
-    def did(self, result: StepResult) -> None: ...
+    def did(self, action: Action, result: StepResult) -> None: ...
     def close(self) -> None: ...
 
 
@@ -95,7 +96,7 @@ class Reaching:
         self._left = max(lefts)
         return action
 
-    def did(self, result: StepResult) -> None:
+    def did(self, action: Action, result: StepResult) -> None:
         self._steps -= 1
         self._settled = self._settled + 1 if self._left <= NEAR else 0
         if self._settled >= SETTLED:
@@ -132,7 +133,7 @@ class Gripping:
                 action[i] = dim.high if self._sign > 0 else dim.low
         return action
 
-    def did(self, result: StepResult) -> None:
+    def did(self, action: Action, result: StepResult) -> None:
         self._steps -= 1
         if self._steps <= 0:
             self.state = "succeeded"

@@ -115,17 +115,19 @@ class PolicyMotion:
         self._keep_waiting(now, action is None)
         return action
 
-    def did(self, result: StepResult) -> None:
-        """An action was carried out."""
+    def did(self, action: Action, result: StepResult) -> None:
+        """An action was carried out, by whomever: a policy may ask to be told the latest."""
+        self._done.append(action)
         self._left -= 1
         if result.success:
             self.state = "succeeded"
         elif result.ended or self._left <= 0:
             self.state, self.said = "ended", "all steps are done"
 
-    def sent(self, action: Action) -> None:
-        """What was sent, which a policy may ask to be told."""
-        self._done.append(action)
+    def forget(self) -> None:
+        """What it planned no longer holds: somebody else moved the robot."""
+        self.queue.clear()
+        self._mark += 1
 
     def close(self) -> None:
         self._thinker.close()

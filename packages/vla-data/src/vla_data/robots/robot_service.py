@@ -26,7 +26,6 @@ from vla_data.robots.control_loop import ControlLoop
 from vla_data.robots.driver import RobotError
 from vla_data.robots.kernel import RefusedError
 from vla_data.robots.motions import Gripping, Reaching
-from vla_data.robots.operating import OperatorMotion
 from vla_data.robots.station import Station
 from vla_data.robots.wire import MessageError, pack, unpack
 
@@ -59,6 +58,7 @@ class RobotService:
             "grip": self._grip,
             "operate": self._operate,
             "command": self._command,
+            "judge": self._judge,
             "cancel": self._cancel,
             "stop": self._stop,
             "reset_stop": self._reset_stop,
@@ -149,12 +149,18 @@ class RobotService:
         return {"number": self._loop.start(_text(message, "key"), what, motion)}
 
     def _operate(self, message: Message) -> Message:
-        """A person drives: the motion carries out what `command` sends."""
-        motion = OperatorMotion(self._kernel.spec)
-        self._station.expect("operate", _text(message, "instruction"))
-        number = self._loop.start(_text(message, "key"), "a person drives", motion)
-        self._station.operator = motion
-        return {"number": number}
+        """A person drives by `command`; where they do not, a policy, if one is asked for."""
+        skill, instruction = str(message.get("skill", "")), _text(message, "instruction")
+        lookup("skill", {**self._station.skills, "": ()}, skill)
+        policy = message.get("policy", False) is True
+        motion = self._loop.ask(lambda: self._station.by_hand(skill, instruction, policy=policy), 60.0)
+        return {"number": self._loop.start(_text(message, "key"), instruction, motion)}
+
+    def _judge(self, message: Message) -> Message:
+        """What is under way is over, and a person says whether it succeeded."""
+        self._station.judged = message.get("success") is True
+        self._loop.cancel("judged by a person")
+        return {}
 
     def _command(self, message: Message) -> Message:
         """One action; of a person who drives it is the next, else it is carried out in the next step."""

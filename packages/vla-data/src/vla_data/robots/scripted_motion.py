@@ -31,12 +31,15 @@ class ScriptedMotion:
         (chunk,) = self._expert.infer([ObservationWindow((seen,), past)])
         return chunk.actions[0]
 
-    def did(self, result: StepResult) -> None:
+    def did(self, action: Action, result: StepResult) -> None:
         self._left -= 1
         if result.success:
             self.state = "succeeded"
         elif result.ended or self._left <= 0:
             self.state, self.said = "ended", "all steps are done"
+
+    def forget(self) -> None:
+        """It plans nothing ahead."""
 
     def close(self) -> None:
         """Nothing is held."""

@@ -19,14 +19,14 @@ from vla_data.robots.episode_log import EpisodeLog, KeptEpisodes
 from vla_data.robots.kernel import KernelConfig, SafetyKernel
 from vla_data.robots.limits import MotionLimits, limits_of
 from vla_data.robots.motions import Motion
-from vla_data.robots.operating import OperatorMotion
+from vla_data.robots.operating import Interruptible, OperatorMotion, TakenOver
 from vla_data.robots.policy_motion import AsyncConfig, PolicyMotion
 from vla_data.robots.remote_policy import RemotePolicy
 from vla_data.robots.scripted_motion import ScriptedMotion
 from vla_data.robots.sim_driver import SimDriver, sim_driver
 from vla_data.robots.tracing import TracingDriver
 from vla_data.sim import instructions, make_expert
-from vla_data.sim.placements import placement_seed
+from vla_data.sim.placements import Split, placement_seed
 from vla_data.types import CameraInput, InputSpec, StepResult, Trial
 
 EXPERT, ARM = "expert", "arm"
@@ -45,9 +45,11 @@ class StationConfig:
         policy: "expert" for the simulator's scripted one, or the address of a served one.
         token: for that.
         cameras: it looks through: (name, height, width).
+        split: of placements, where the robot is simulated.
         out: directory of episodes; None keeps none.
         steps: cap of a task; None for the simulator's own.
         control_hz: of an arm.
+        successes_only: episodes of anything else are not kept.
         trace: file in which everything that reaches the motors is written down; None: nowhere.
     """
 
@@ -56,9 +58,11 @@ class StationConfig:
     policy: str = EXPERT
     token: str | None = field(default=None, repr=False)
     cameras: tuple[CameraInput, ...] = ()
+    split: Split = "validation"
     out: Path | None = None
     steps: int | None = None
     control_hz: float = 50.0
+    successes_only: bool = False
     trace: Path | None = None
     kernel: KernelConfig = field(default_factory=KernelConfig)
     driving: AsyncConfig = field(default_factory=AsyncConfig)
@@ -76,6 +80,7 @@ class Station:
         self._sim = driver if isinstance(driver, SimDriver) else None
         self.skills: Mapping[str, tuple[str, ...]] = _skills(config, self._sim)
         self.operator: OperatorMotion | None = None
+        self.judged = False  # a person says that what is under way succeeded
         self._seeds = itertools.count()
         self._move = self._mover(driver)
         self._log = self._episode_log(kernel)
@@ -107,18 +112,39 @@ class Station:
         limit = steps or self.config.steps
         if self._sim is not None:
             limit = limit or self._sim.max_steps(skill)
-            if arrange or self.scene != skill:
-                number = seed or next(self._seeds)
-                self._sim.place(Trial(skill, placement_seed("validation", number), self.skills[skill][0]))
-            self._sim.result = StepResult(0.0, False)
+        self._arranged(skill, seed, arrange=arrange)
         self.expect(skill, instruction)
         return self._move(instruction, limit or STEPS)
+
+    def by_hand(self, skill: str, instruction: str, *, policy: bool) -> Motion:
+        """A person does a skill, alone or in a policy's place. Called in the loop's thread.
+
+        Raises:
+            ConfigError: there is no policy.
+        """
+        self.operator = OperatorMotion(self.loop.kernel.spec)
+        if not policy:
+            self._arranged(skill, 0, arrange=True)
+            self.expect(skill, instruction)
+            return self.operator
+        motion = self.motion(skill, instruction, None, 0, arrange=True)
+        assert isinstance(motion, Interruptible)
+        return TakenOver(motion, self.operator)
 
     def expect(self, task: str, instruction: str) -> None:
         """What the next episode is about."""
         if self._log is not None:
             placed = self._sim.placed if self._sim is not None else None
             self._log.expect(Trial(task, placed.seed if placed else 0, instruction))
+
+    def _arranged(self, skill: str, seed: int, *, arrange: bool) -> None:
+        """Have the simulator arrange the scene of a skill, where there is one."""
+        if self._sim is None:
+            return
+        if arrange or self.scene != skill:
+            number = seed or next(self._seeds)
+            self._sim.place(Trial(skill, placement_seed(self.config.split, number), self.skills[skill][0]))
+        self._sim.result = StepResult(0.0, False)
 
     def close(self) -> None:
         """Put the episodes together."""
@@ -149,14 +175,16 @@ class Station:
         name = "".join(c if c.isalnum() else "_" for c in self.config.robot.rpartition("/")[2])
         self._episodes = KeptEpisodes(self.config.out, name, kernel.spec, kernel.cameras)
         self._episodes.require_same()
-        return EpisodeLog(self._episodes, kernel.spec, kernel.cameras)
+        only = self.config.successes_only
+        return EpisodeLog(self._episodes, kernel.spec, kernel.cameras, successes_only=only)
 
     def _watch(self) -> StepResult:
         return self._sim.result if self._sim is not None else StepResult(0.0, False)
 
     def _ended(self, report: MotionReport) -> None:
         if self._log is not None:
-            self._log.end(report.state == "succeeded")
+            self._log.end(report.state == "succeeded" or self.judged)
+        self.judged = False
 
 
 def require_same_robot(driver: Driver, spec: InputSpec) -> None:

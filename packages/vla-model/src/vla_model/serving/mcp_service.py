@@ -6,7 +6,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from vla_model.serving.audit import AuditLog
 from vla_model.serving.guard import MOST_BODY, Guard
 from vla_model.serving.jobs import Jobs
 from vla_model.serving.mcp_server import FIRST, RIGHTS, WAITING, make_server
+from vla_model.serving.policy_process import policy_of
 from vla_model.serving.robot_tools import RobotTools
 from vla_model.serving.status_page import add_status_page
 from vla_model.serving.tokens import Caller, Scope
@@ -150,7 +151,7 @@ def open_service(config: McpConfig) -> Iterator[McpService]:
     with ExitStack() as stack:
         station = config.station
         if config.run is not None:
-            station = stack.enter_context(_policy_of(config.run, station))
+            station = stack.enter_context(policy_of(config.run, station))
         audit = AuditLog(config.audit)
         stack.callback(audit.close)
         link = stack.enter_context(RobotProcess(station))
@@ -161,18 +162,6 @@ def open_service(config: McpConfig) -> Iterator[McpService]:
         local = Caller("local", config.local_scopes, "0" * 64)
         tools = RobotTools(link, jobs, local, _describer(config, link), _asker(config))
         yield McpService(config, link, jobs, tools, audit, updates)
-
-
-@contextmanager
-def _policy_of(run: Path, station: StationConfig) -> Iterator[StationConfig]:
-    from vla_data.robots.remote_policy import RemotePolicy
-    from vla_model.serving.policy_process import PolicyProcess
-
-    with PolicyProcess(run) as policy:
-        first = RemotePolicy(policy.address, policy.token)
-        cameras = first.input_spec.cameras
-        first.close()
-        yield replace(station, policy=policy.address, token=policy.token, cameras=cameras)
 
 
 def _asker(config: McpConfig):

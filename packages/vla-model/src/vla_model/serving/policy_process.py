@@ -6,12 +6,16 @@ import multiprocessing
 import os
 import signal
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from vla_data.errors import VlaError
+from vla_data.robots.remote_policy import RemotePolicy
+from vla_data.robots.station import StationConfig
 
 START_SECONDS = 120.0
 
@@ -55,6 +59,20 @@ class PolicyProcess:
         if self.process.is_alive():
             self.process.kill()
         self.process.join()
+
+
+@contextmanager
+def policy_of(run: Path, station: StationConfig) -> Iterator[StationConfig]:
+    """The station, moved by a policy in a process of its own.
+
+    Raises:
+        VlaError: the policy cannot be started.
+    """
+    with PolicyProcess(run) as policy:
+        first = RemotePolicy(policy.address, policy.token)
+        cameras = first.input_spec.cameras
+        first.close()
+        yield replace(station, policy=policy.address, token=policy.token, cameras=cameras)
 
 
 def _serve(run: Path, token: str, threads: int, told: Connection) -> None:
