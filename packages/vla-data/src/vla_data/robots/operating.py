@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from vla_data.errors import ConfigError
-from vla_data.robots.motions import Action, State
+from vla_data.robots.motions import Action, Motion, State
 from vla_data.types import Observation, RobotSpec, StepResult
 
 TRUSTED = 0.2  # seconds
@@ -22,19 +22,10 @@ class ByHand(Protocol):
 
 
 @runtime_checkable
-class Interruptible(Protocol):
+class Interruptible(Motion, Protocol):
     """A motion that somebody may take over from; `forget` says that they did."""
 
-    @property
-    def state(self) -> State: ...
-    @property
-    def said(self) -> str: ...
-    @property
-    def looks(self) -> bool: ...
-    def next(self, seen: Observation, last: Action | None) -> Action | None: ...
-    def did(self, action: Action, result: StepResult) -> None: ...
     def forget(self) -> None: ...
-    def close(self) -> None: ...
 
 
 class OperatorMotion:
