@@ -26,6 +26,7 @@ from vla_data.robots.teleoperation import EVENT, Gamepad, Keyboard, Leader, Lead
 from vla_data.types import ActionSpec, CameraInput, InputSpec, Observation, RobotSpec, StepResult
 
 HERE = Observation(0.0, {}, floats(0.1, 0.4, 0.2))
+LAST = floats(0, 0, 0, -1)
 
 
 class Typist:
@@ -44,17 +45,20 @@ def test_keys_move_the_hand_while_they_are_held():
     typist = Typist()
     keyboard = Keyboard(HAND, typist.typed, typist.clock)
     assert isinstance(keyboard, Leader)
-    assert keyboard.action(HERE) is None
+    assert keyboard.action(HERE, LAST) is None
     typist.keys = "dr"
-    np.testing.assert_allclose(keyboard.action(HERE), [0.6, 0, 0.6, -1], rtol=1e-6)  # type: ignore[arg-type]
+    np.testing.assert_allclose(keyboard.action(HERE, LAST), [0.6, 0, 0.6, -1], rtol=1e-6)  # type: ignore[arg-type]
     typist.now = 0.1
-    assert keyboard.action(HERE) is not None
+    assert keyboard.action(HERE, LAST) is not None
     typist.now = 0.2
-    assert keyboard.action(HERE) is None
+    assert keyboard.action(HERE, LAST) is None
+    typist.keys = "d"
+    assert keyboard.action(HERE, floats(0, 0, 0, 1))[3] == 1, "what a policy holds is not dropped"  # type: ignore[index]
+    typist.now = 0.4
     typist.keys = " "
-    assert keyboard.action(HERE)[3] == 1, "the gripper closes"  # type: ignore[index]
+    assert keyboard.action(HERE, LAST)[3] == 1, "the gripper closes"  # type: ignore[index]
     typist.keys = "a"
-    np.testing.assert_allclose(keyboard.action(HERE), [-0.6, 0, 0, 1], rtol=1e-6)  # type: ignore[arg-type]
+    np.testing.assert_allclose(keyboard.action(HERE, LAST), [-0.6, 0, 0, 1], rtol=1e-6)  # type: ignore[arg-type]
     assert "d dx+" in keyboard.help()
 
 
@@ -62,7 +66,7 @@ def test_keys_move_joints_of_an_arm_without_a_known_hand():
     typist = Typist()
     keyboard = Keyboard(ARM, typist.typed, typist.clock)
     typist.keys = "1w"
-    action = keyboard.action(HERE)
+    action = keyboard.action(HERE, None)
     assert action is not None
     assert action[0] > 0.1
     assert action[1] < 0.4
@@ -73,15 +77,19 @@ def test_keys_move_joints_of_an_arm_without_a_known_hand():
 def test_a_gamepad_moves_the_hand(tmp_path: Path):
     device = tmp_path / "js0"
     os.mkfifo(device)
-    pad = Gamepad(HAND, device)
+    clock = Typist()
+    pad = Gamepad(HAND, device, clock.clock)
     writing = os.open(device, os.O_WRONLY)
     assert isinstance(pad, Leader)
-    assert pad.action(HERE) is None
+    assert pad.action(HERE, LAST) is None
     os.write(writing, EVENT.pack(0, 32767, 2, 0) + EVENT.pack(0, 16384, 2, 1) + EVENT.pack(0, 1, 1, 0))
-    action = pad.action(HERE)
+    action = pad.action(HERE, LAST)
     np.testing.assert_allclose(action, [0.6, -0.3, 0, 1], atol=1e-3)  # type: ignore[arg-type]
+    clock.now = 1.0
     os.write(writing, EVENT.pack(0, 900, 2, 0) + EVENT.pack(0, -900, 2, 1) + b"half")
-    assert pad.action(HERE) is None, "a stick that is let go rests near its middle"
+    assert pad.action(HERE, LAST) is None, "a stick that is let go rests near its middle"
+    os.write(writing, EVENT.pack(0, 1, 1, 0))
+    np.testing.assert_allclose(pad.action(HERE, LAST), [0, 0, 0, -1], atol=1e-6)  # type: ignore[arg-type]
     os.close(writing)
     pad.close()
     with pytest.raises(RobotError):
@@ -95,7 +103,7 @@ def test_an_arm_leads_another():
     leader.state[:] = (0.5, -9.0, 0.3)
     spec = RobotSpec("follower", ActionSpec(ARM.action.dims[:2], 20.0), ARM.state)
     arm = LeaderArm(spec, leader)
-    np.testing.assert_allclose(arm.action(HERE), [0.5, -3.0])  # type: ignore[arg-type]
+    np.testing.assert_allclose(arm.action(HERE, None), [0.5, -3.0])  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="cannot lead"):
         LeaderArm(HAND, leader)
 
@@ -180,7 +188,7 @@ class Script:
             return self.words.pop(0)[1]
         return None
 
-    def action(self, seen: Observation) -> np.ndarray | None:
+    def action(self, seen: Observation, last: np.ndarray | None) -> np.ndarray | None:
         return floats(0, 0, 0.4, -1) if self.asked in self.press else None
 
     def close(self) -> None: ...
@@ -224,7 +232,7 @@ def test_where_a_person_took_over_is_marked(station: StationConfig, tmp_path: Pa
 
 def test_a_robot_without_skills_is_driven_in_words(tmp_path: Path):
     class ByJoint(Script):
-        def action(self, seen: Observation) -> np.ndarray | None:
+        def action(self, seen: Observation, last: np.ndarray | None) -> np.ndarray | None:
             return seen.state[:7] + floats(0.05, 0, 0, 0, 0, 0, 0) if self.asked in self.press else None
 
     script = ByJoint((30, "success"), press=range(5, 25))

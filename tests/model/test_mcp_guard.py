@@ -132,8 +132,31 @@ def test_a_tool_beyond_the_scopes_of_a_token_is_forbidden(guard: Guard, inner: I
     assert f'scope="{RIGHTS[tool]}"' in headers["www-authenticate"]
 
 
-def test_whoever_may_read_may_stop(guard: Guard, inner: Inner):
-    assert run(lambda: asked(guard, call("stop"), READER))[0] == 200  # type: ignore[index]
+@pytest.mark.parametrize("scopes", [("read",), ("move",), ("admin",)])
+def test_whoever_may_come_in_may_stop(inner: Inner, scopes: tuple):
+    guard = Guard(inner, [caller_of("anybody", MOVER, scopes)], RIGHTS, WAITING, FIRST, [HOST])
+    assert run(lambda: asked(guard, call("stop")))[0] == 200  # type: ignore[index]
+
+
+def test_what_a_client_that_hung_up_had_asked_for_is_not_done_later(guard: Guard, inner: Inner):
+    async def main() -> None:
+        inner.wait, gone = anyio.Event(), anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(AT_ONCE):
+                tasks.start_soon(lambda: asked(guard, call("get_state")))
+            await anyio.sleep(0.02)
+            tasks.start_soon(lambda: left(guard, gone))
+            await anyio.sleep(0.02)
+            gone.set()
+            await anyio.sleep(0.02)
+            inner.wait.set()
+
+    async def left(guard: Guard, gone: anyio.Event) -> None:
+        with pytest.raises(IndexError):  # nothing was answered
+            await asked(guard, call("cancel_later"), gone=gone)
+
+    run(main)
+    assert len(inner.came) == AT_ONCE
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:80", "", "evil.example:8010"])

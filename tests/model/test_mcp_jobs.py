@@ -168,8 +168,35 @@ def test_what_a_robot_refuses_ends_or_pauses_a_job(refusal: VlaError, state: str
     link.refuses = refusal
     jobs, job = made(link), tasks("reach")
     jobs.attend(jobs.add(job))
-    until(lambda: job.state == state and jobs._driving is None)
-    assert job.said
+    until(lambda: job.state == state and bool(job.said))
+    jobs.leave(job)
+    until(lambda: jobs._driving is None)
+
+
+def test_a_job_taken_on_while_another_winds_down_begins():
+    link = FakeLink("succeeded", takes=0.2)
+    jobs = made(link)
+    for _ in range(5):
+        job = jobs.add(tasks("reach"))
+        jobs.attend(job)
+        until(lambda: bool(link.asked))
+        jobs.cancel(job, "something else comes first")
+        following = jobs.add(new_job("agent", "move", motion={"do": "reach", "target": {"x": 0.1}}))
+        jobs.attend(following)
+        until(lambda following=following: following.over)
+        assert following.state == "succeeded"
+        link.asked.clear()
+
+
+def test_a_job_goes_on_when_a_person_lets_go():
+    link = FakeLink("succeeded")
+    link.refuses = RefusedError("somebody else", "owned", got="a person")
+    jobs, job = made(link), tasks("reach")
+    jobs.attend(jobs.add(job))
+    until(lambda: "a person" in job.said)
+    link.refuses = None
+    until(lambda: job.over)
+    assert job.state == "succeeded"
 
 
 def test_a_stop_ends_what_is_under_way():

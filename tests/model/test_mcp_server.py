@@ -31,7 +31,7 @@ from mcp.client.streamable_http import streamable_http_client
 from vla_data.robots.station import StationConfig
 from vla_data.types import CameraInput
 from vla_model.serving.guard import MOST_BODY
-from vla_model.serving.mcp_server import RIGHTS
+from vla_model.serving.mcp_server import ANYBODY, RIGHTS
 from vla_model.serving.mcp_service import McpConfig, McpService, open_service
 from vla_model.serving.tokens import SCOPES, caller_of
 
@@ -185,6 +185,8 @@ def test_what_is_wrong_is_said_so_that_an_agent_can_act(
 
 def test_a_stop_counts_for_everybody_until_an_administrator_takes_it_back(running: Running):
     async def reader(client: Client) -> None:
+        long = (await client.call_tool("stop", {"reason": "x" * 5000})).structured_content
+        assert long["phase"] == "stopped"  # type: ignore[index]
         stopped = (await client.call_tool("stop", {"reason": "a hand"})).structured_content
         assert stopped == {"phase": "stopped", "stopped_for": "a hand (reader)"}
 
@@ -400,13 +402,12 @@ def test_every_tool_has_a_right_and_says_what_it_does(running: Running):
         return list((await client.list_tools()).tools)
 
     listed = running.run(tools)
-    assert {t.name for t in listed} == set(RIGHTS)
+    assert {t.name for t in listed} == {*RIGHTS, ANYBODY}
     for tool in listed:
         assert tool.description
         assert tool.annotations is not None
-        assert tool.annotations.read_only_hint == (
-            RIGHTS[tool.name] == "read" and tool.name not in ("stop", "job_status")
-        )
+        changes = RIGHTS.get(tool.name) != "read" or tool.name == "job_status"
+        assert tool.annotations.read_only_hint != changes
     move = next(t for t in listed if t.name == "move_to").input_schema["properties"]
     assert (move["z"]["minimum"], move["z"]["maximum"]) == (-0.15, 0.5)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import sys
 import termios
@@ -14,7 +15,12 @@ from vla_data.errors import ConfigError
 if TYPE_CHECKING:
     from vla_data.robots.by_hand import Word
 
-ENTER, DISCARD, STOP = "\r\n", "\x7f\x08", "\x1b\x03\x04"  # Enter; backspace; Escape, Ctrl-C, Ctrl-D
+# Enter; backspace; Escape, Ctrl-C, Ctrl-D
+WORDS: tuple[tuple[str, Word], ...] = (
+    ("\r\n", "success"),
+    ("\x7f\x08", "discard"),
+    ("\x1b\x03\x04", "stop"),
+)
 
 
 class Terminal:
@@ -77,14 +83,13 @@ class Terminal:
 
     def _read(self, seconds: float) -> None:
         while select.select([sys.stdin], [], [], seconds)[0]:
-            key = sys.stdin.read(1)
-            if not key:
-                self._words.append("stop")
+            data = os.read(sys.stdin.fileno(), 1024)  # past Python's buffer, in which keys would lie unseen
+            for key in data.decode(errors="ignore") if data else "\x04":
+                said: Word | None = next((word for keys, word in WORDS if key in keys), None)
+                if said is None:
+                    self._typed += key
+                else:
+                    self._words.append(said)
+            if not data:
                 return
-            for keys, word in ((ENTER, "success"), (DISCARD, "discard"), (STOP, "stop")):
-                if key in keys:
-                    self._words.append(word)  # type: ignore[arg-type]
-                    break
-            else:
-                self._typed += key
             seconds = 0.0

@@ -81,11 +81,11 @@ def _one(
                 return motion["state"] == "succeeded", int(motion["steps"])
             word = person.word()
             if word is not None:
-                link.ask("judge", success=word == "success")
+                link.ask("judge", success=word == "success", number=motion["number"])
                 if word == "stop":
                     raise StoppedByPersonError
                 return word == "success", int(motion["steps"])
             seen = Observation(float(told["time"]), {}, np.asarray(told["state"], np.float32))
-            action = leader.action(seen)
+            action = leader.action(seen, told["last"])
             if action is not None:
                 link.ask("command", key=lease.key, action=action)

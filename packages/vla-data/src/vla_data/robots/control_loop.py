@@ -8,6 +8,7 @@ it and ticks the kernel. Everything that touches the robot's cameras happens in 
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 import time
 from collections import deque
@@ -109,17 +110,37 @@ class ControlLoop:
         self._thread.join()
 
     def start(self, key: str, what: str, motion: Motion) -> int:
-        """Begin a motion in place of the one before; its number. `key` is that of its lease."""
+        """Begin a motion in place of the one before; its number. `key` is that of its lease.
+
+        Raises:
+            RefusedError: that is not the lease that counts; what runs goes on.
+        """
+        try:
+            self.kernel.require_lease(key)
+        except RefusedError:
+            motion.close()
+            raise
         with self._lock:
             self._end("replaced")
             self._running = _Running(self._report.number + 1, what, key, motion)
             self._report = MotionReport(self._running.number, what, motion.state, 0, "")
             return self._running.number
 
-    def cancel(self, said: str) -> None:
-        """End the motion; the robot brakes."""
+    def cancel(self, said: str, number: int | None = None) -> None:
+        """End the motion, or the one with this number alone; the robot brakes."""
         with self._lock:
-            self._end("left", said)
+            if self._running is not None and number in (None, self._running.number):
+                self._end("left", said)
+
+    def moves_under(self, key: str) -> bool:
+        """Whether what runs moves under this lease."""
+        with self._lock:
+            return self._running is not None and secrets.compare_digest(self._running.key, key)
+
+    @property
+    def last(self) -> np.ndarray | None:
+        """What was sent last, [action_dim]."""
+        return self._last
 
     def report(self) -> MotionReport:
         """Where the last motion stands."""
@@ -159,6 +180,7 @@ class ControlLoop:
         try:
             return future.result(seconds)
         except TimeoutError as error:
+            future.cancel()  # what nobody waits for is not done later
             raise RobotError("the control loop does not come to it", got=f"{seconds:g} s") from error
 
     def run(self, over: threading.Event | None = None) -> None:

@@ -173,8 +173,10 @@ class SafetyKernel:
         with self._lock:
             self._require_able()
             now = self._now()
-            if self._lease is not None and not seize:
-                raise self._refusal("somebody else moves the robot", "owned", got=self._lease.owner)
+            if self._lease is not None:
+                if not seize:
+                    raise self._refusal("somebody else moves the robot", "owned", got=self._lease.owner)
+                self._end_lease()  # the robot brakes until the new holder commands
             self._lease = Lease(secrets.token_hex(8), owner, now + self._length(seconds))
             return self._lease
 
@@ -220,6 +222,15 @@ class SafetyKernel:
             self._send(sent)
             self._phase, self._commanded, self._seen = "moving", self.clock(), seen
             return sent
+
+    def require_lease(self, key: str) -> None:
+        """Raise unless this is the lease that counts.
+
+        Raises:
+            RefusedError: it is not.
+        """
+        with self._lock:
+            self._require_lease(key)
 
     def rest(self, key: str) -> None:
         """The lease's holder has nothing to command for now; the robot brakes. Nothing happens where the
@@ -328,7 +339,7 @@ class SafetyKernel:
     def _hold(self) -> None:
         try:
             self._driver.hold()
-        except RobotError:
+        except Exception:  # whatever a driver does, the kernel's own state has to stand
             log.exception("the robot could not be told to hold")
 
     def _require_connected(self) -> None:

@@ -63,6 +63,7 @@ class Reaching:
         self.state: State = "moving"
         self.said = ""
         self._left, self._settled = np.inf, 0
+        self._told = dict[int, float]()  # last, by this motion: it runs ahead of what is measured
 
     @staticmethod
     def _aim(robot: RobotSpec, name: str, value: float) -> tuple[int, int, float]:
@@ -88,8 +89,9 @@ class Reaching:
         for number, measured, target in self._aims:
             dim, left = self._spec.dims[number], target - float(seen.state[measured])
             lefts.append(abs(left))
-            before = float(seen.state[measured]) if last is None else float(last[number]) * dim.scale
-            further = before + (target - before) * GAIN  # what is told runs ahead of what is measured
+            before = self._told.get(number, float(seen.state[measured]))
+            further = before + (target - before) * GAIN
+            self._told[number] = further
             step = left * GAIN
             wanted = {"absolute": further, "delta": step, "velocity": step * self._spec.control_hz}[dim.mode]
             action[number] = np.clip(wanted / dim.scale, dim.low, dim.high)

@@ -101,6 +101,7 @@ class RobotService:
             "state": seen.state,
             "motion": asdict(self._loop.report()),
             "scene": self._station.scene,
+            "last": self._loop.last,
         }
 
     def _motion(self, message: Message) -> Message:
@@ -125,6 +126,7 @@ class RobotService:
         """Carry out a skill; the world is arranged for it first where it is a simulated one."""
         skill, instruction = _text(message, "skill"), _text(message, "instruction")
         lookup("skill", self._station.skills, skill)
+        self._kernel.require_lease(_text(message, "key"))
         seed, steps = _whole(message, "seed", 0), _whole(message, "steps", 0)
         arrange = message.get("arrange", False) is True
         motion = self._loop.ask(
@@ -138,12 +140,14 @@ class RobotService:
             raise MessageError("a place is told as names and numbers", where="target", got=repr(target)[:60])
         wanted = {str(k): _number(v, str(k)) for k, v in target.items()}
         motion = Reaching(self._kernel.spec, wanted)
+        self._kernel.require_lease(_text(message, "key"))
         self._station.expect("reach", "move to a place")
         return {"number": self._loop.start(_text(message, "key"), "move to a place", motion)}
 
     def _grip(self, message: Message) -> Message:
         close = message.get("close") is True
         motion = Gripping(self._kernel.spec, close)
+        self._kernel.require_lease(_text(message, "key"))
         what = "close the gripper" if close else "open the gripper"
         self._station.expect("grip", what)
         return {"number": self._loop.start(_text(message, "key"), what, motion)}
@@ -153,13 +157,16 @@ class RobotService:
         skill, instruction = str(message.get("skill", "")), _text(message, "instruction")
         lookup("skill", {**self._station.skills, "": ()}, skill)
         policy = message.get("policy", False) is True
+        self._kernel.require_lease(_text(message, "key"))
         motion = self._loop.ask(lambda: self._station.by_hand(skill, instruction, policy=policy), 60.0)
         return {"number": self._loop.start(_text(message, "key"), instruction, motion)}
 
     def _judge(self, message: Message) -> Message:
-        """What is under way is over, and a person says whether it succeeded."""
-        self._station.judged = message.get("success") is True
-        self._loop.cancel("judged by a person")
+        """The motion with this number is over, and a person says whether it succeeded."""
+        number = _whole(message, "number", 0)
+        if message.get("success") is True:
+            self._station.judged = number
+        self._loop.cancel("judged by a person", number)
         return {}
 
     def _command(self, message: Message) -> Message:
@@ -167,13 +174,16 @@ class RobotService:
         action, key = message.get("action"), _text(message, "key")
         operator = self._station.operator
         if operator is not None and operator.state in ("moving", "waiting"):
+            if not self._loop.moves_under(key):
+                self._kernel.require_lease(key)
+                raise ConfigError("a person drives under another lease", where="command")
             operator.want(action)
             return {}
         observed = message.get("observed_at")
         return {"sent": self._loop.ask(lambda: self._kernel.command(key, action, observed))}
 
     def _cancel(self, message: Message) -> Message:
-        self._loop.cancel(_text(message, "said"))
+        self._loop.cancel(_text(message, "said"), _whole(message, "number", 0) or None)
         return {"motion": asdict(self._loop.report())}
 
     def _stop(self, message: Message) -> Message:

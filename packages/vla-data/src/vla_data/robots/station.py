@@ -80,7 +80,7 @@ class Station:
         self._sim = driver if isinstance(driver, SimDriver) else None
         self.skills: Mapping[str, tuple[str, ...]] = _skills(config, self._sim)
         self.operator: OperatorMotion | None = None
-        self.judged = False  # a person says that what is under way succeeded
+        self.judged: int | None = None  # number of the motion of which a person says that it succeeded
         self._seeds = itertools.count()
         self._move = self._mover(driver)
         self._log = self._episode_log(kernel)
@@ -122,14 +122,17 @@ class Station:
         Raises:
             ConfigError: there is no policy.
         """
-        self.operator = OperatorMotion(self.loop.kernel.spec)
-        if not policy:
+        operator = OperatorMotion(self.loop.kernel.spec)
+        driven: Motion = operator
+        if policy:
+            motion = self.motion(skill, instruction, None, 0, arrange=True)
+            assert isinstance(motion, Interruptible)
+            driven = TakenOver(motion, operator)
+        else:
             self._arranged(skill, 0, arrange=True)
             self.expect(skill, instruction)
-            return self.operator
-        motion = self.motion(skill, instruction, None, 0, arrange=True)
-        assert isinstance(motion, Interruptible)
-        return TakenOver(motion, self.operator)
+        self.operator = operator
+        return driven
 
     def expect(self, task: str, instruction: str) -> None:
         """What the next episode is about."""
@@ -183,8 +186,7 @@ class Station:
 
     def _ended(self, report: MotionReport) -> None:
         if self._log is not None:
-            self._log.end(report.state == "succeeded" or self.judged)
-        self.judged = False
+            self._log.end(report.state == "succeeded" or self.judged == report.number)
 
 
 def require_same_robot(driver: Driver, spec: InputSpec) -> None:
@@ -248,6 +250,7 @@ def open_station(config: StationConfig) -> Iterator[Station]:
     traced = driver if config.trace is None else TracingDriver(driver, config.trace)
     kernel = SafetyKernel(traced, config.kernel, _limits(driver))
     kernel.connect()
+    station = None
     try:
         if isinstance(driver, SimDriver):
             for task in driver.tasks:  # built and drawn once, so that no control step waits for it later
@@ -255,6 +258,7 @@ def open_station(config: StationConfig) -> Iterator[Station]:
                 kernel.observe()
         station = Station(config, driver, kernel)
         yield station
-        station.close()
     finally:
-        kernel.close()
+        kernel.close()  # the robot first: writing episodes may take a while
+        if station is not None:
+            station.close()

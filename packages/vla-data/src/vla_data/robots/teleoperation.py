@@ -41,7 +41,9 @@ EVENT = struct.Struct("IhBB")  # Documentation/input/joydev: time, value, kind, 
 class Leader(Protocol):
     """What a person holds."""
 
-    def action(self, seen: Observation) -> Float32[np.ndarray, "action_dim"] | None: ...
+    def action(
+        self, seen: Observation, last: Float32[np.ndarray, "action_dim"] | None
+    ) -> Float32[np.ndarray, "action_dim"] | None: ...
     def close(self) -> None: ...
 
 
@@ -50,15 +52,19 @@ class _Wishes:
 
     def __init__(self, robot: RobotSpec) -> None:
         self.robot = robot
-        self.closed = False
+        self.closed: bool | None = None  # as it is, until the person says otherwise
         self.hand = {
             d.name.removeprefix("d"): i for i, d in enumerate(robot.action.dims) if d.name[-1] in AXES
         }
         self.joints = [i for i, d in enumerate(robot.action.dims) if d.quantity == "joint"]
 
-    def action(self, seen: Observation, pushed: dict[int, float]) -> Action:
+    def toggle(self) -> None:
+        """The gripper the other way; closed at first."""
+        self.closed = not self.closed
+
+    def action(self, seen: Observation, pushed: dict[int, float], last: Action | None) -> Action:
         """The action that moves numbers of it, each by −1 … 1 of what a person's push is worth."""
-        action = resting(self.robot, seen, None)
+        action = resting(self.robot, seen, last)
         spec = self.robot.action
         for number, push in pushed.items():
             dim = spec.dims[number]
@@ -68,7 +74,7 @@ class _Wishes:
                 action[number] = push * SPEED * (dim.high if push > 0 else -dim.low)
         sign = spec.gripper_closes
         for number, dim in enumerate(spec.dims):
-            if dim.quantity == "gripper" and sign is not None:
+            if dim.quantity == "gripper" and sign is not None and self.closed is not None:
                 action[number] = dim.high if (sign > 0) == self.closed else dim.low
         return np.clip(action, spec.low, spec.high)
 
@@ -97,17 +103,17 @@ class Keyboard:
         told = [f"{key} {names[n].name}{'+' if way > 0 else '-'}" for key, (n, way) in self._bound.items()]
         return ", ".join([*told, "space gripper"])
 
-    def action(self, seen: Observation) -> Action | None:
+    def action(self, seen: Observation, last: Action | None) -> Action | None:
         now = self._clock()
         for key in self._keys():
             if key == GRIPPER_KEY:
-                self._wishes.closed = not self._wishes.closed
+                self._wishes.toggle()
                 self._touched = now + HELD
             elif key in self._bound:
                 number, way = self._bound[key]
                 self._until[number] = (now + HELD, way)
         held = {n: way for n, (until, way) in self._until.items() if until >= now}
-        return self._wishes.action(seen, held) if held or now < self._touched else None
+        return self._wishes.action(seen, held, last) if held or now < self._touched else None
 
     def close(self) -> None:
         """Nothing is held."""
@@ -134,8 +140,9 @@ class Gamepad:
         ConfigError: the robot has no hand that sticks could move.
     """
 
-    def __init__(self, robot: RobotSpec, path: Path) -> None:
+    def __init__(self, robot: RobotSpec, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._wishes, self._pushed = _Wishes(robot), dict[int, float]()
+        self._clock, self._touched = clock, -np.inf
         self._bound = {n: (self._wishes.hand[a], w) for n, (a, w) in STICKS.items() if a in self._wishes.hand}
         if not self._bound:
             raise ConfigError("no stick moves this robot", where=robot.name, next_step="--teleop keyboard")
@@ -144,17 +151,17 @@ class Gamepad:
         except OSError as error:
             raise RobotError("a gamepad cannot be read", where=str(path), got=str(error)) from error
 
-    def action(self, seen: Observation) -> Action | None:
+    def action(self, seen: Observation, last: Action | None) -> Action | None:
         for _, value, kind, number in self._events():
             if kind == AXIS and number in self._bound:
                 target, way = self._bound[number]
                 push = value / 32767 * way
                 self._pushed[target] = push if abs(push) > DEAD else 0.0
             elif kind == BUTTON and value:
-                self._wishes.closed = not self._wishes.closed
-                self._pushed.setdefault(self._bound[min(self._bound)][0], 0.0)
+                self._wishes.toggle()
+                self._touched = self._clock() + HELD
         pushed = {n: p for n, p in self._pushed.items() if p}
-        return self._wishes.action(seen, pushed) if pushed else None
+        return self._wishes.action(seen, pushed, last) if pushed or self._clock() < self._touched else None
 
     def close(self) -> None:
         os.close(self._file)
@@ -195,7 +202,7 @@ class LeaderArm:
         self._numbers = [told.index(d.name) for d in robot.action.dims]
         self._scale = np.array([d.scale for d in robot.action.dims])
 
-    def action(self, seen: Observation) -> Action | None:
+    def action(self, seen: Observation, last: Action | None) -> Action | None:
         state = self._leader.read(images=False).state
         wanted = (state[self._numbers] / self._scale).astype(np.float32)
         return np.clip(wanted, self._robot.action.low, self._robot.action.high)

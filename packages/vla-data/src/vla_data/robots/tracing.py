@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ from jaxtyping import Float32
 
 from vla_data.robots.driver import Driver
 from vla_data.types import Camera, Observation, RobotSpec
+
+log = logging.getLogger(__name__)
 
 
 class TracingDriver:
@@ -56,11 +60,15 @@ class TracingDriver:
     def close(self) -> None:
         self._write("close")
         self.driver.close()
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
 
     def _write(self, did: str, action: np.ndarray | None = None) -> None:
         told = {} if action is None else {"action": [round(float(v), 6) for v in action]}
-        self._file.write(json.dumps({"time": self.driver.clock(), "did": did, **told}) + "\n")
+        try:
+            self._file.write(json.dumps({"time": self.driver.clock(), "did": did, **told}) + "\n")
+        except (OSError, ValueError):  # a full disk must not keep a robot from being held
+            log.exception("the flight recorder cannot write")
 
 
 def read_trace(path: Path) -> list[dict]:

@@ -179,9 +179,15 @@ class JointArm:
         if not len(self._hinges()):
             raise DataError("this is no arm", where=str(path), expected="hinge or slide joints", got="none")
         self._strength = np.full(model.nv, np.inf)
+        model.opt.disableflags |= self._mujoco.mjtDisableBit.mjDSBL_ACTUATION  # torques are applied to joints
         for actuator in np.flatnonzero(model.actuator_ctrllimited):
-            joint = model.actuator_trnid[actuator, 0]
-            self._strength[model.jnt_dofadr[joint]] = model.actuator_ctrlrange[actuator, 1]
+            told = model.actuator(actuator)
+            motor = told.gaintype[0] == self._mujoco.mjtGain.mjGAIN_FIXED
+            motor = motor and told.biastype[0] == self._mujoco.mjtBias.mjBIAS_NONE
+            if motor and told.trntype[0] == self._mujoco.mjtTrn.mjTRN_JOINT:
+                joint = model.actuator_trnid[actuator, 0]
+                strength = told.gainprm[0] * model.actuator_ctrlrange[actuator, 1]
+                self._strength[model.jnt_dofadr[joint]] = strength
         return model
 
 

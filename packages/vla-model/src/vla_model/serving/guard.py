@@ -111,7 +111,8 @@ class Guard:
             tasks.start_soon(watch)
             if counted:
                 async with self._room:
-                    await self._app(scope, replayed, send)
+                    if not gone.is_set():  # what a client that hung up had asked for is not done later
+                        await self._app(scope, replayed, send)
             else:
                 await self._app(scope, replayed, send)
             tasks.cancel_scope.cancel()

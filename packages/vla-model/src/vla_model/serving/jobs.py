@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from vla_data.robots.kernel import RefusedError
 log = logging.getLogger(__name__)
 JobState = Literal["running", "paused", "succeeded", "failed", "cancelled", "stopped"]
 OVER = ("succeeded", "failed", "cancelled", "stopped")
-POLL = 0.05  # seconds
+POLL, AGAIN = 0.05, 0.3  # seconds: a motion is looked at, a lease that somebody else has is asked for again
 KEPT = 100  # jobs remembered
 TRIES = 2  # of a sub-task
 
@@ -45,6 +46,7 @@ class Job:
         owner: who told it.
         items: sub-tasks in order; empty for a motion.
         motion: what the robot is asked for, where it is no task.
+        number: of the robot's motion that it came to last.
     """
 
     id: str
@@ -57,6 +59,7 @@ class Job:
     said: str = ""
     steps: int = 0
     attended: int = 0
+    number: int = 0
     options: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -159,7 +162,9 @@ class Jobs:
             if job.over:
                 return
             self._end(job, "cancelled", said)
-        self._link.ask("cancel", said=said)
+            number = job.number
+        if number:
+            self._link.ask("cancel", said=said, number=number)
 
     def stopped(self, said: str) -> None:
         """The robot was stopped: whatever is under way ends."""
@@ -200,8 +205,11 @@ class Jobs:
             self._driving = None
             if job.state == "running":
                 self._set(job, "paused", "nobody waits for it: job_status lets it go on")
-            if self._present(job) and job.state == "paused" and not job.said.startswith("refused"):
+            if self._present(job) and job.state == "paused":
                 self._go_on(job)
+            waits = self.current  # one that was taken on while this one was winding down
+            if waits is not None and waits is not job and self._present(waits):
+                self._go_on(waits)
 
     def _refused(self, job: Job, error: RefusedError) -> None:
         if error.reason == "stopped":
@@ -209,7 +217,8 @@ class Jobs:
         elif error.reason == "fault":
             self._set(job, "failed", str(error))
         else:  # somebody else has the lease for now
-            self._set(job, "paused", f"refused: {error.message}" + (f" ({error.got})" if error.got else ""))
+            self._set(job, "paused", error.message + (f": {error.got}" if error.got else ""))
+            time.sleep(AGAIN)
 
     def _one(self, job: Job, key: str, lost: Callable[[], bool]) -> bool:
         """Do the next thing; whether there may be another."""
@@ -226,6 +235,7 @@ class Jobs:
         else:
             assert job.motion is not None
             number = self._link.ask(**{**job.motion, "key": key})  # type: ignore[arg-type]
+        job.number = int(number["number"])
         self._on_change(job)
         state, said, steps = self._watched(job, int(number["number"]), lost)
         job.steps += steps

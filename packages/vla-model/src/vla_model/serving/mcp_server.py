@@ -23,14 +23,15 @@ from pydantic import AnyHttpUrl
 from vla_data.types import RobotSpec
 from vla_model.serving.audit import AuditLog
 from vla_model.serving.guard import CALLER
-from vla_model.serving.robot_tools import JobInfo, Metres, RobotTools, Seconds, info_of
+from vla_model.serving.robot_tools import JobInfo, RobotTools, Seconds, info_of, within
 from vla_model.serving.tokens import Caller, find_caller
 from vla_model.serving.tokens import Scope as Right
 from vla_model.serving.updates import Updates
 
 NAME = "vla-robot"
-WAITING = ("run_task", "job_status", "move_to", "gripper")
-FIRST = ("stop",)
+WAITING = ("run_task", "job_status", "move_to", "gripper", "describe_scene", "ask")
+FIRST = ("stop", "cancel")
+ANYBODY = "stop"  # whoever may come in at all may stop
 RIGHTS: dict[str, Right] = {
     "list_skills": "read",
     "run_task": "move",
@@ -38,7 +39,6 @@ RIGHTS: dict[str, Right] = {
     "cancel": "move",
     "move_to": "move",
     "gripper": "move",
-    "stop": "read",
     "reset_stop": "admin",
     "get_state": "read",
     "look": "read",
@@ -115,7 +115,7 @@ class _Watched:
         local = self._tools.local
         caller: Caller = request.scope.get(CALLER, local) if request is not None else local
         params = ctx.params or {}
-        name, arguments = str(params.get("name")), params.get("arguments") or {}
+        name, arguments = str(params.get("name"))[:60], params.get("arguments") or {}
         began, outcome = time.monotonic(), "failed"
         try:
             right = RIGHTS.get(name)
@@ -190,7 +190,11 @@ def move_to_of(tools: RobotTools) -> Callable[..., Awaitable[JobInfo]] | None:
     async def move_to(ctx: Context, wait_seconds: float = 30.0, **target: float) -> JobInfo:
         return await tools.reach(ctx, target, wait_seconds)
 
-    kinds = {name: Metres(low, high, name) for name, (low, high) in bounds.items()}
+    units = {j.name: j.unit for j in tools.link.spec.joints}
+    kinds = {
+        name: within(low, high, f"{name}, {units.get(name, 'metres, world')}.")
+        for name, (low, high) in bounds.items()
+    }
     move_to.__doc__ = "Move to a place within the robot's limits, slowly enough; waits until it is there."
     return _with_arguments(move_to, kinds)
 
@@ -216,7 +220,9 @@ def _bounds(spec: RobotSpec) -> dict[str, tuple[float, float]]:
         known = spec.workspace or ((-FARTHEST, FARTHEST),) * 3
         return dict(zip("xyz", known, strict=True))
     moved = {d.name for d in spec.action.dims}
-    return {j.name: (j.low, j.high) for j in spec.joints if j.name in moved & state}
+    named = {j.name: (j.low, j.high) for j in spec.joints if j.name in moved & state}
+    # Arguments of a tool are Python's names: a robot whose joints are called otherwise has no `move_to`.
+    return named if all(n.isidentifier() and n not in ("ctx", "wait_seconds") for n in named) else {}
 
 
 def _add_resources(server: MCPServer[Any], tools: RobotTools, audit: AuditLog) -> None:

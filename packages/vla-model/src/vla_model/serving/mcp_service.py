@@ -108,7 +108,7 @@ class McpService:
         hosts = [f"{name}:{port}" for name in sorted(names)]
         told = version("vla-model")
         server = make_server(self.tools, self.audit, self.updates, told, callers, f"http://{host}:{port}")
-        add_status_page(server, self.tools)
+        add_status_page(server, self.tools, self.audit)
         from mcp.server.transport_security import TransportSecuritySettings
 
         security = TransportSecuritySettings(
@@ -133,6 +133,7 @@ def listening(host: str, port: int) -> socket.socket:
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         door.bind((host, port))
+        door.listen(128)
     except OSError as error:
         door.close()
         raise ConfigError(

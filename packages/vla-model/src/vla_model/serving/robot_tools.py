@@ -29,7 +29,7 @@ from vla_model.serving.skills import UnknownSkillError, find_skill
 from vla_model.serving.tokens import Caller
 
 WAIT = 30.0  # seconds, unless a caller says otherwise
-MOST_WAIT = 600.0
+MOST_WAIT = 120.0  # also what a broken connection that nobody closed may cost
 STEP = 0.05
 LEGIBLE = 256  # pixels
 REPORT = 0.5
@@ -50,11 +50,9 @@ Seconds = Annotated[
 JobId = Annotated[str, Field(max_length=40, description="As run_task gave it.")]
 
 
-def Metres(low: float, high: float, what: str) -> Any:  # noqa: N802
-    """The type of a coordinate within a robot's workspace."""
-    return Annotated[
-        float, Field(ge=low, le=high, allow_inf_nan=False, description=f"{what}, metres, world.")
-    ]
+def within(low: float, high: float, what: str) -> Any:
+    """The type of a number within limits."""
+    return Annotated[float, Field(ge=low, le=high, allow_inf_nan=False, description=what)]
 
 
 @dataclass
@@ -202,7 +200,7 @@ class RobotTools:
         """End a job; the robot brakes."""
         with _told():
             job = self.jobs.find(job_id)
-            await anyio.to_thread.run_sync(self.jobs.cancel, job, f"cancelled by {self.caller(ctx).name}")
+            await self._cancel(job, f"cancelled by {self.caller(ctx).name}")
             return info_of(job)
 
     async def gripper(self, ctx: Context, action: Literal["open", "close"]) -> JobInfo:
@@ -215,15 +213,24 @@ class RobotTools:
         return await self._motion(ctx, title, {"do": "reach", "target": dict(target)}, wait_seconds)
 
     async def stop(
-        self, ctx: Context, reason: Annotated[str, Field(max_length=200)] = "asked for"
+        self, ctx: Context, reason: Annotated[Any, Field(description="Why, in a few words.")] = "asked for"
     ) -> Stopped:
         """Hold the robot at once and refuse every motion until reset_stop. Anybody may stop."""
         with _told():
-            said = f"{reason} ({self.caller(ctx).name})"
-            ask = partial(self.link.ask, "stop", reason=said)
-            told = await anyio.to_thread.run_sync(ask, limiter=self._urgent)
-            self.jobs.stopped(said)
-            return _stopped(told)
+            said = f"{str(reason)[:200]} ({self.caller(ctx).name})"
+            return _stopped(await self.stop_now(said))
+
+    async def stop_now(self, said: str) -> dict[str, Any]:
+        """Stop, in threads that nothing else waits for."""
+        told = await anyio.to_thread.run_sync(
+            partial(self.link.ask, "stop", reason=said), limiter=self._urgent
+        )
+        self.jobs.stopped(said)
+        return told
+
+    async def _cancel(self, job: Job, said: str) -> None:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self.jobs.cancel, job, said)
 
     async def reset_stop(self, ctx: Context) -> Stopped:
         """Take a stop back, once it is safe to move; needs the scope admin."""
@@ -314,7 +321,7 @@ class RobotTools:
                 return await self._attended(ctx, job, wait_seconds)
             finally:
                 if not job.over:  # a motion is not gone on with later
-                    self.jobs.cancel(job, "nobody waited for it")
+                    await self._cancel(job, "nobody waited for it")
 
     async def _attended(self, ctx: Context, job: Job, seconds: float) -> JobInfo:
         """Wait for a job, which goes on meanwhile; progress is told."""

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from vla_data.errors import VlaError
+from vla_model.serving.audit import AuditLog
 from vla_model.serving.guard import CALLER
 from vla_model.serving.robot_tools import RobotTools, info_of
 
@@ -27,7 +28,7 @@ SECURE = {
 }
 
 
-def add_status_page(server: MCPServer[Any], tools: RobotTools) -> None:
+def add_status_page(server: MCPServer[Any], tools: RobotTools, audit: AuditLog) -> None:
     """Add the page and what it fetches."""
     text = files("vla_model.serving").joinpath("status_page.html").read_text(encoding="utf-8")
 
@@ -74,14 +75,22 @@ def add_status_page(server: MCPServer[Any], tools: RobotTools) -> None:
 
     @server.custom_route("/stop", methods=["POST"])
     async def stop(request: Request) -> Response:
-        reason = f"the button of the status page ({request.scope[CALLER].name})"
-        await anyio.to_thread.run_sync(partial(tools.link.ask, "stop", reason=reason))
-        tools.jobs.stopped(reason)
+        caller = request.scope[CALLER].name
+        reason = f"the button of the status page ({caller})"
+        try:
+            await tools.stop_now(reason)
+        except VlaError as error:
+            audit.add(caller, "stop (page)", "error")
+            return JSONResponse({"error": str(error)}, 503)
+        audit.add(caller, "stop (page)", "ok")
         return JSONResponse({"stopped_for": reason})
 
     @server.custom_route("/reset_stop", methods=["POST"])
     async def reset_stop(request: Request) -> Response:
-        if "admin" not in request.scope[CALLER].scopes:
+        caller = request.scope[CALLER]
+        allowed = "admin" in caller.scopes
+        audit.add(caller.name, "reset_stop (page)", "ok" if allowed else "refused")
+        if not allowed:
             return JSONResponse({"error": "needs the scope admin"}, 403)
         await anyio.to_thread.run_sync(partial(tools.link.ask, "reset_stop"))
         return JSONResponse({"stopped_for": None})

@@ -60,15 +60,19 @@ class Updates:
                 self._sessions[uri].pop(name, None)
 
     async def _subscribe(self, ctx: Any, params: SubscribeRequestParams) -> EmptyResult:
-        if params.uri in self._sessions or len(self._sessions) < MOST:
-            sessions = self._sessions.setdefault(params.uri, {})
-            sessions[_name(ctx)] = ctx.session
-            while len(sessions) > MOST:
-                del sessions[next(iter(sessions))]
+        sessions = self._sessions.setdefault(params.uri, {})
+        sessions[_name(ctx)] = ctx.session
+        while len(sessions) > MOST:
+            del sessions[next(iter(sessions))]
+        while len(self._sessions) > MOST:  # the resource that was subscribed to first
+            del self._sessions[next(iter(self._sessions))]
         return EmptyResult()
 
     async def _unsubscribe(self, ctx: Any, params: UnsubscribeRequestParams) -> EmptyResult:
-        self._sessions.get(params.uri, {}).pop(_name(ctx), None)
+        sessions = self._sessions.get(params.uri, {})
+        sessions.pop(_name(ctx), None)
+        if not sessions:
+            self._sessions.pop(params.uri, None)
         return EmptyResult()
 
 
