@@ -186,6 +186,19 @@ def test_the_page_without_data_needs_no_token(guard: Guard):
     assert run(lambda: asked(guard, token=None, path="/status", method="GET"))[0] == 401  # type: ignore[index]
 
 
+def test_what_is_urgent_is_done_before_the_server_reads_on(inner: Inner):
+    stopped: list[tuple[str, int]] = []
+
+    async def stop(caller: Caller) -> None:
+        stopped.append((caller.name, len(inner.came)))
+
+    guard = Guard(inner, CALLERS, RIGHTS, WAITING, FIRST, [HOST], {"stop": stop})
+    run(lambda: asked(guard, call("get_state")))
+    run(lambda: asked(guard, call("stop"), READER))
+    assert run(lambda: asked(guard, call("stop"), "nobody-knows-this"))[0] == 401  # type: ignore[index]
+    assert stopped == [("reader", 1)]
+
+
 def test_a_client_that_hangs_up_is_missed(guard: Guard, inner: Inner):
     async def main() -> None:
         inner.wait, gone = anyio.Event(), anyio.Event()

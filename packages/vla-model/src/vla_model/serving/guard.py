@@ -11,7 +11,7 @@ Only the status page itself (no data) and `/healthz` are answered without a toke
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -36,6 +36,8 @@ class Guard:
         waiting: tools that take as long as the robot does.
         first: tools that are never kept waiting.
         hosts: values of the Host header, with their port.
+        urgent: by the name of a tool, what is done as soon as it is known that it is called: before the
+            server, which does it again, has read the rest.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class Guard:
         waiting: Sequence[str],
         first: Sequence[str],
         hosts: Sequence[str],
+        urgent: Mapping[str, Callable[[Caller], Awaitable[None]]] | None = None,
     ) -> None:
+        self._urgent = urgent or {}
         self._app, self._callers, self._rights = app, callers, rights
         self._uncounted = {*waiting, *first}
         self._hosts = {h.lower() for h in hosts}
@@ -81,6 +85,8 @@ class Guard:
             refusal = _refuse(403, f"{tool} needs the scope {right}", error="insufficient_scope", scope=right)
             await refusal(scope, receive, send)
             return
+        if tool is not None and tool in self._urgent:
+            await self._urgent[tool](caller)
         scope[CALLER], scope[GONE] = caller, anyio.Event()
         await self._let_in(scope, receive, send, body, counted=self._counts(scope, tool))
 

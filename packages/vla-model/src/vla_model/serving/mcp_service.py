@@ -18,7 +18,7 @@ from vla_data.robots.station import StationConfig
 from vla_model.serving.audit import AuditLog
 from vla_model.serving.guard import MOST_BODY, Guard
 from vla_model.serving.jobs import Jobs
-from vla_model.serving.mcp_server import FIRST, RIGHTS, WAITING, make_server
+from vla_model.serving.mcp_server import ANYBODY, FIRST, RIGHTS, WAITING, make_server
 from vla_model.serving.policy_process import policy_of
 from vla_model.serving.robot_tools import RobotTools
 from vla_model.serving.status_page import add_status_page
@@ -117,7 +117,7 @@ class McpService:
         inner = server.streamable_http_app(
             streamable_http_path=PATH, max_request_body_size=MOST_BODY, transport_security=security, host=host
         )
-        return Guard(inner, callers, RIGHTS, WAITING, FIRST, hosts)
+        return Guard(inner, callers, RIGHTS, WAITING, FIRST, hosts, {ANYBODY: self.tools.stop_for})
 
 
 def listening(host: str, port: int) -> socket.socket:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -219,6 +219,11 @@ class RobotTools:
         with _told():
             said = f"{str(reason)[:200]} ({self.caller(ctx).name})"
             return _stopped(await self.stop_now(said))
+
+    async def stop_for(self, caller: Caller) -> None:
+        """Stop before anything else is known of a call; that it failed is told by the call itself."""
+        with suppress(VlaError):
+            await self.stop_now(f"asked for ({caller.name})")
 
     async def stop_now(self, said: str) -> dict[str, Any]:
         """Stop, in threads that nothing else waits for."""

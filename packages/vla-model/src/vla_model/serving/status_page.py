@@ -29,7 +29,12 @@ SECURE = {
 
 
 def add_status_page(server: MCPServer[Any], tools: RobotTools, audit: AuditLog) -> None:
-    """Add the page and what it fetches."""
+    """Add the page, what it fetches, and its buttons."""
+    _add_view(server, tools)
+    _add_buttons(server, tools, audit)
+
+
+def _add_view(server: MCPServer[Any], tools: RobotTools) -> None:
     text = files("vla_model.serving").joinpath("status_page.html").read_text(encoding="utf-8")
 
     @server.custom_route("/", methods=["GET"])
@@ -73,6 +78,8 @@ def add_status_page(server: MCPServer[Any], tools: RobotTools, audit: AuditLog) 
             return PlainTextResponse(str(error), 404)
         return Response(data, media_type="image/png", headers=SECURE)
 
+
+def _add_buttons(server: MCPServer[Any], tools: RobotTools, audit: AuditLog) -> None:
     @server.custom_route("/stop", methods=["POST"])
     async def stop(request: Request) -> Response:
         caller = request.scope[CALLER].name
