@@ -15,8 +15,9 @@ from vla_model.finetuning import PRESETS, finetune
 
 check_wheel("vla-model")
 check_absent("vla_cli", "ultralytics", "tensorflow", "mujoco")
-SERVING = tuple(f"vla_model.serving.{name}" for name in ("conversation", "policy_server"))  # with [serve]
-import_all("vla_model", but=SERVING)
+SERVE = "conversation policy_server policy_process"  # with [serve]
+MCP = "describing guard mcp_server mcp_service robot_tools status_page updates"  # with [mcp]
+import_all("vla_model", but=tuple(f"vla_model.serving.{name}" for name in (SERVE + " " + MCP).split()))
 
 config = PRESETS["debug"]()
 config = replace(config, policy=replace(config.policy, head="continuous"))
