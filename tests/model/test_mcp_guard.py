@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import anyio
 import pytest
@@ -187,16 +187,19 @@ def test_the_page_without_data_needs_no_token(guard: Guard):
 
 
 def test_what_is_urgent_is_done_before_the_server_reads_on(inner: Inner):
-    stopped: list[tuple[str, int]] = []
+    stopped: list[tuple[str, int, object]] = []
 
-    async def stop(caller: Caller) -> None:
-        stopped.append((caller.name, len(inner.came)))
+    async def stop(caller: Caller, arguments: Mapping[str, object]) -> None:
+        stopped.append((caller.name, len(inner.came), arguments.get("reason")))
 
     guard = Guard(inner, CALLERS, RIGHTS, WAITING, FIRST, [HOST], {"stop": stop})
     run(lambda: asked(guard, call("get_state")))
-    run(lambda: asked(guard, call("stop"), READER))
+    run(lambda: asked(guard, call("stop", reason="a hand"), READER))
     assert run(lambda: asked(guard, call("stop"), "nobody-knows-this"))[0] == 401  # type: ignore[index]
-    assert stopped == [("reader", 1)]
+    assert stopped == [("reader", 1, "a hand")]
+    odd = b'{"method": "tools/call", "params": {"name": "stop", "arguments": 3}}'
+    run(lambda: asked(guard, odd, READER))
+    assert stopped[-1] == ("reader", 2, None)
 
 
 def test_a_client_that_hangs_up_is_missed(guard: Guard, inner: Inner):

@@ -24,7 +24,7 @@ from vla_model.serving.tokens import Scope as Right
 MOST_BODY = 256 * 1024
 AT_ONCE = 2
 OPEN = ("/", "/healthz")
-CALLER, GONE = "vla.caller", "vla.gone"
+CALLER, GONE, DONE = "vla.caller", "vla.gone", "vla.done"
 
 
 class Guard:
@@ -36,8 +36,8 @@ class Guard:
         waiting: tools that take as long as the robot does.
         first: tools that are never kept waiting.
         hosts: values of the Host header, with their port.
-        urgent: by the name of a tool, what is done as soon as it is known that it is called: before the
-            server, which does it again, has read the rest.
+        urgent: by the name of a tool, what is done with its arguments as soon as it is known that it is
+            called; what came of it is `scope[DONE]` when the tool itself has its turn.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Guard:
         waiting: Sequence[str],
         first: Sequence[str],
         hosts: Sequence[str],
-        urgent: Mapping[str, Callable[[Caller], Awaitable[None]]] | None = None,
+        urgent: Mapping[str, Callable[[Caller, Mapping[str, Any]], Awaitable[Any]]] | None = None,
     ) -> None:
         self._urgent = urgent or {}
         self._app, self._callers, self._rights = app, callers, rights
@@ -86,7 +86,7 @@ class Guard:
             await refusal(scope, receive, send)
             return
         if tool is not None and tool in self._urgent:
-            await self._urgent[tool](caller)
+            scope[DONE] = await self._urgent[tool](caller, _arguments(body))
         scope[CALLER], scope[GONE] = caller, anyio.Event()
         await self._let_in(scope, receive, send, body, counted=self._counts(scope, tool))
 
@@ -153,6 +153,12 @@ def _tool(body: bytes) -> str | None:
     params = message.get("params")
     name = params.get("name") if isinstance(params, dict) else None
     return name if isinstance(name, str) else None
+
+
+def _arguments(body: bytes) -> Mapping[str, Any]:
+    """Of a tool that is called."""
+    told = json.loads(body)["params"].get("arguments")
+    return told if isinstance(told, dict) else {}
 
 
 def _refuse(status: int, said: str, error: str = "", scope: str = "") -> Response:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -23,7 +23,7 @@ from pydantic import Field
 from vla_data.errors import VlaError
 from vla_data.robots.kernel import RefusedError
 from vla_data.robots.robot_link import RobotLink
-from vla_model.serving.guard import CALLER, GONE
+from vla_model.serving.guard import CALLER, DONE, GONE
 from vla_model.serving.jobs import Item, Job, Jobs, new_job
 from vla_model.serving.skills import UnknownSkillError, find_skill
 from vla_model.serving.tokens import Caller
@@ -217,13 +217,16 @@ class RobotTools:
     ) -> Stopped:
         """Hold the robot at once and refuse every motion until reset_stop. Anybody may stop."""
         with _told():
-            said = f"{str(reason)[:200]} ({self.caller(ctx).name})"
-            return _stopped(await self.stop_now(said))
+            request = ctx.request_context.request
+            done = request.scope.get(DONE) if request is not None else None
+            return _stopped(done or await self.stop_now(_why(self.caller(ctx), reason)))
 
-    async def stop_for(self, caller: Caller) -> None:
-        """Stop before anything else is known of a call; that it failed is told by the call itself."""
-        with suppress(VlaError):
-            await self.stop_now(f"asked for ({caller.name})")
+    async def stop_for(self, caller: Caller, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Stop as soon as a call is known to be one; None where that failed: the tool then tries again."""
+        try:
+            return await self.stop_now(_why(caller, arguments.get("reason", "asked for")))
+        except VlaError:
+            return None
 
     async def stop_now(self, said: str) -> dict[str, Any]:
         """Stop, in threads that nothing else waits for."""
@@ -360,6 +363,10 @@ def info_of(job: Job) -> JobInfo:
 def _doing(job: Job) -> str:
     item = next((i for i in job.items if i.state == "doing"), None)
     return f"{job.state}: {item.text}" if item else f"{job.state}: {job.title}"
+
+
+def _why(caller: Caller, reason: object) -> str:
+    return f"{str(reason)[:200]} ({caller.name})"
 
 
 def _stopped(told: Mapping[str, Any]) -> Stopped:
