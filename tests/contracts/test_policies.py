@@ -22,7 +22,8 @@ from vla_model.policies.rt1 import RT1Config
 from vla_model.policies.shapes import PolicyShapes
 from vla_model.policies.vla import VlaConfig
 from vla_model.prompt.episodes import PromptParts
-from vla_model.serving.policy_server import PolicyServer, ServeConfig, new_token
+from vla_model.serving.policy_server import PolicyServer, ServeConfig
+from vla_model.serving.tokens import new_token
 from vla_ts.bins import UniformBinsCodec
 
 TASKS = ("reach", "drawer-open")

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.data.robot_driver import ARM, HAND, FakeDriver
+from tests.data.robot_driver import ARM, HAND
 
 pytest.importorskip("mujoco")
 
 from vla_data.errors import ConfigError, SpecMismatchError
-from vla_data.robots.station import StationConfig, open_station, require_same_robot
+from vla_data.robots.station import StationConfig, open_station
+from vla_data.rollout_checks import require_match
 from vla_data.types import Camera, CameraInput, InputSpec
 
 FRONT = Camera("front", 32, 24)
 
 
 def test_a_policy_of_this_robot_fits():
-    driver = FakeDriver(cameras=(FRONT,))
-    require_same_robot(driver, InputSpec(ARM, (CameraInput("front", 24, 32),), 4))
-    require_same_robot(driver, InputSpec(replace(ARM, name="another name"), (), 4))
+    require_match(ARM, (FRONT,), InputSpec(ARM, (CameraInput("front", 24, 32),), 4))
+    require_match(ARM, (FRONT,), InputSpec(replace(ARM, name="another name"), (), 4))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_a_policy_of_this_robot_fits():
 )
 def test_a_policy_of_another_robot_does_not(spec: InputSpec):
     with pytest.raises(SpecMismatchError):
-        require_same_robot(FakeDriver(cameras=(FRONT,)), spec)
+        require_match(ARM, (FRONT,), spec)
 
 
 @pytest.mark.parametrize("robot", ["robby", "", "sim"])

@@ -24,7 +24,8 @@ from vla_data.robots.remote_policy import RemotePolicy, RemotePolicyError
 from vla_data.robots.wire import MOST_BYTES, MessageError, pack, unpack
 from vla_data.types import ActionChunk, ActionSpec, CameraInput, InputSpec, ObservationWindow
 from vla_model.policies.registry import load_policy
-from vla_model.serving.policy_server import PolicyServer, ServeConfig, new_token
+from vla_model.serving.policy_server import PolicyServer, ServeConfig
+from vla_model.serving.tokens import new_token
 
 TOKEN = "a-token-for-a-test"
 HORIZON = 3

@@ -134,7 +134,7 @@ def rollout(
         SpecMismatchError: environment and policy disagree on actions, states or cameras.
         BadActionError: the policy answered with a wrong shape or a number that is not finite.
     """
-    require_match(env, policy.input_spec)
+    require_match(env.robot, env.cameras, policy.input_spec)
     config = config or RolloutConfig()
     if config.labels:
         require_labels(env)

@@ -10,29 +10,32 @@ from vla_data.camera_control import LookingPolicy, RovingEnv
 from vla_data.errors import ConfigError, SpecMismatchError, VlaError
 from vla_data.objects import LabelledEnv
 from vla_data.protocols import Policy, SimEnv
-from vla_data.types import ActionChunk, InputSpec, Trial
+from vla_data.types import ActionChunk, Camera, InputSpec, RobotSpec, Trial
 
 
 class BadActionError(VlaError):
     """A policy answered with something that is not a chunk of finite actions of the robot."""
 
 
-def require_match(env: SimEnv, spec: InputSpec) -> None:
-    """Compare what the environment gives with what the policy needs.
+def require_match(robot: RobotSpec, cameras: Sequence[Camera], spec: InputSpec) -> None:
+    """Compare what an environment, or a robot, gives with what the policy needs.
+
+    Args:
+        robot, cameras: of the environment, or the robot's own.
 
     Raises:
         SpecMismatchError: they disagree on actions, on the state, or on a camera or its size.
     """
-    spec.robot.action.require_same(env.robot.action, "the policy's actions against the environment's")
-    if spec.robot.state != env.robot.state:
+    spec.robot.action.require_same(robot.action, "the policy's actions against the environment's")
+    if spec.robot.state != robot.state:
         raise SpecMismatchError(
             "policy and environment disagree on the state",
             where="rollout",
             expected=", ".join(d.name for d in spec.robot.state) or "no state",
-            got=", ".join(d.name for d in env.robot.state) or "no state",
+            got=", ".join(d.name for d in robot.state) or "no state",
             next_step="run the policy on the robot it was trained for",
         )
-    sizes = {camera.name: (camera.height, camera.width) for camera in env.cameras}
+    sizes = {camera.name: (camera.height, camera.width) for camera in cameras}
     for camera in spec.cameras:
         if sizes.get(camera.name) != (camera.height, camera.width):
             raise SpecMismatchError(

@@ -34,7 +34,8 @@ def policy(
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the policy.")] = 1,
 ) -> None:
     """Let others ask a policy, over a websocket as openpi's client speaks it."""
-    from vla_model.serving.policy_server import ServeConfig, new_token, read_token, server_of
+    from vla_model.serving.policy_server import ServeConfig, read_token, server_of
+    from vla_model.serving.tokens import new_token
 
     token = new_token() if token_file is None else read_token(token_file)
     with server_of(checkpoint, ServeConfig(token, host, port, threads=threads), convention) as server:

@@ -27,7 +27,7 @@ class Person(Protocol):
 
 @dataclass(frozen=True)
 class Recorded:
-    """What came of it: episodes kept and thrown away, steps of those kept, and how many of them by hand."""
+    """What came of it: episodes kept and thrown away, steps of those kept."""
 
     kept: int
     discarded: int

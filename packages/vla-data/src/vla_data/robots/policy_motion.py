@@ -106,7 +106,7 @@ class PolicyMotion:
         pictured = set(seen.images) >= {c.name for c in self._spec.cameras}
         if pictured:
             self._seen.append(self._for_policy(seen))
-        self._take_answer(now)
+        self._take_answer()
         if len(self.queue) and now - max(self._contact, self._asked_at) > self.config.blind:
             self._give_up_on_answer()
         if self.state != "failed" and pictured and self._asks():
@@ -150,7 +150,7 @@ class PolicyMotion:
         self._thinker.ask(self._mark, ObservationWindow(seen, past), self._seed)
         self._seed = None
 
-    def _take_answer(self, now: float) -> None:
+    def _take_answer(self) -> None:
         answer = self._thinker.answer()
         if answer is None:
             return

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vla_data.errors import ConfigError, SpecMismatchError
+from vla_data.errors import ConfigError
 from vla_data.robots.arm_driver import ArmDriver
 from vla_data.robots.control_loop import ControlLoop, MotionReport
 from vla_data.robots.driver import Driver
@@ -25,9 +25,10 @@ from vla_data.robots.remote_policy import RemotePolicy
 from vla_data.robots.scripted_motion import ScriptedMotion
 from vla_data.robots.sim_driver import SimDriver, sim_driver
 from vla_data.robots.tracing import TracingDriver
+from vla_data.rollout_checks import require_match
 from vla_data.sim import instructions, make_expert
 from vla_data.sim.placements import Split, placement_seed
-from vla_data.types import CameraInput, InputSpec, StepResult, Trial
+from vla_data.types import CameraInput, StepResult, Trial
 
 EXPERT, ARM = "expert", "arm"
 SIMULATED = "sim-"
@@ -167,7 +168,7 @@ class Station:
         first = open_policy()
         spec = first.input_spec
         first.close()
-        require_same_robot(driver, spec)
+        require_match(driver.spec, driver.cameras, spec)
         return lambda instruction, steps: PolicyMotion(
             spec, open_policy, instruction, driver.clock, steps, driving
         )
@@ -187,26 +188,6 @@ class Station:
     def _ended(self, report: MotionReport) -> None:
         if self._log is not None:
             self._log.end(report.state == "succeeded" or self.judged == report.number)
-
-
-def require_same_robot(driver: Driver, spec: InputSpec) -> None:
-    """Raise unless a policy is of this robot.
-
-    Raises:
-        SpecMismatchError: its actions, states or cameras are others.
-    """
-    spec.robot.action.require_same(driver.spec.action, f"policy of {spec.robot.name}")
-    known = {(c.name, c.height, c.width) for c in driver.cameras}
-    asked = [
-        f"{c.name} {c.height}×{c.width}" for c in spec.cameras if (c.name, c.height, c.width) not in known
-    ]
-    if asked or spec.robot.state != driver.spec.state:
-        raise SpecMismatchError(
-            "a policy is of another robot, or sees through other cameras",
-            where=driver.spec.name,
-            expected=f"{', '.join(asked) or 'other states'}",
-            got=", ".join(f"{c.name} {c.height}×{c.width}" for c in driver.cameras) or "no camera",
-        )
 
 
 def _skills(config: StationConfig, sim: SimDriver | None) -> dict[str, tuple[str, ...]]:

@@ -73,7 +73,7 @@ class Job:
 
 
 @runtime_checkable
-class Robot(Protocol):
+class Link(Protocol):
     """What jobs ask: a `RobotLink`, or what stands in for one."""
 
     def ask(self, do: str, **told: Any) -> dict[str, Any]: ...
@@ -94,7 +94,7 @@ class Jobs:
         on_change: told of every change, in any thread.
     """
 
-    def __init__(self, link: Robot, on_change: Callable[[Job], None] = lambda job: None) -> None:
+    def __init__(self, link: Link, on_change: Callable[[Job], None] = lambda job: None) -> None:
         self._link, self._on_change = link, on_change
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import ASGIApp
 
 from vla_data.errors import ConfigError
@@ -25,7 +25,6 @@ from vla_model.serving.status_page import add_status_page
 from vla_model.serving.tokens import Caller, Scope
 from vla_model.serving.updates import Updates
 
-log = logging.getLogger(__name__)
 PATH = "/mcp"
 
 
@@ -109,8 +108,6 @@ class McpService:
         told = version("vla-model")
         server = make_server(self.tools, self.audit, self.updates, told, callers, f"http://{host}:{port}")
         add_status_page(server, self.tools, self.audit)
-        from mcp.server.transport_security import TransportSecuritySettings
-
         security = TransportSecuritySettings(
             allowed_hosts=hosts, allowed_origins=[f"http://{h}" for h in hosts]
         )
@@ -127,9 +124,8 @@ def listening(host: str, port: int) -> socket.socket:
         ConfigError: the port is taken, or the interface is none of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    door = socket.socket(
-        family, socket.SOCK_STREAM, socket.IPPROTO_TCP
-    )  # else asyncio lets small answers wait
+    # With the protocol named: asyncio sends small answers at once only on sockets that it knows to be TCP.
+    door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         door.bind((host, port))

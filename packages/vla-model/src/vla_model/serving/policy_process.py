@@ -16,6 +16,7 @@ from pathlib import Path
 from vla_data.errors import VlaError
 from vla_data.robots.remote_policy import RemotePolicy
 from vla_data.robots.station import StationConfig
+from vla_model.serving.tokens import new_token
 
 START_SECONDS = 120.0
 
@@ -35,8 +36,6 @@ class PolicyProcess:
     threads: int = 1
 
     def __enter__(self) -> PolicyProcess:
-        from vla_model.serving.policy_server import new_token
-
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=False)
         self.token = new_token()

@@ -34,6 +34,7 @@ from vla_data.robots.wire import MOST_BYTES, MessageError, pack, unpack
 from vla_model.checkpoint import find_checkpoint
 from vla_model.policies.registry import load_policy
 from vla_model.serving.conversation import Conversation, Desk
+from vla_model.serving.tokens import require_hard_to_guess
 
 log = logging.getLogger(__name__)
 MOST_CONNECTIONS = 16
@@ -60,19 +61,7 @@ class ServeConfig:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        if len(self.token) < 16 or not self.token.isascii():
-            raise ConfigError(
-                "a token is too easily guessed",
-                where="token",
-                expected="at least 16 ASCII characters",
-                got=f"{len(self.token)}",
-                next_step="leave it out, and one is made",
-            )
-
-
-def new_token() -> str:
-    """A token that nobody guesses."""
-    return secrets.token_urlsafe(24)
+        require_hard_to_guess(self.token, "token")
 
 
 def read_token(path: Path) -> str:

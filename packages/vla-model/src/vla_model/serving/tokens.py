@@ -45,19 +45,34 @@ class Caller:
             )
 
 
+def new_token() -> str:
+    """A token that nobody guesses."""
+    return secrets.token_urlsafe(24)
+
+
+def require_hard_to_guess(token: str, where: str) -> None:
+    """Raise unless a token can keep anyone out.
+
+    Raises:
+        ConfigError: it is too short, or not ASCII.
+    """
+    if len(token) < SHORTEST or not token.isascii():
+        raise ConfigError(
+            "a token is too easily guessed",
+            where=where,
+            expected=f"at least {SHORTEST} ASCII characters",
+            got=str(len(token)),
+            next_step="leave it out, and one is made",
+        )
+
+
 def caller_of(name: str, token: str, scopes: Iterable[Scope]) -> Caller:
     """Who shows this token.
 
     Raises:
         ConfigError: it is too easily guessed.
     """
-    if len(token) < SHORTEST or not token.isascii():
-        raise ConfigError(
-            "a token is too easily guessed",
-            where=name,
-            expected=f"at least {SHORTEST} ASCII characters",
-            got=str(len(token)),
-        )
+    require_hard_to_guess(token, name)
     return Caller(name, tuple(scopes), _digest(token))
 
 
@@ -74,7 +89,7 @@ def scopes_of(names: Iterable[str]) -> tuple[Scope, ...]:
 def new_callers() -> dict[str, Caller]:
     """An agent that reads and moves, and a person who may do all: token → caller."""
     told: dict[str, tuple[Scope, ...]] = {"agent": ("read", "move"), "admin": SCOPES}
-    made = {secrets.token_urlsafe(24): (name, scopes) for name, scopes in told.items()}
+    made = {new_token(): (name, scopes) for name, scopes in told.items()}
     return {token: caller_of(name, token, scopes) for token, (name, scopes) in made.items()}
 
 
