@@ -40,7 +40,7 @@ class AsyncConfig:
 
     execute: int = 8
     blend: float = 0.2
-    blind: float = 0.33
+    blind: float = 0.34
     patience: float = 10.0
 
     def __post_init__(self) -> None:
