@@ -56,7 +56,7 @@ class AlignConfig:
     )
     both: FitConfig = field(
         default_factory=lambda: FitConfig(
-            steps=3000,
+            steps=1500,
             batch_size=64,
             optimizer="muon",
             learning_rate=6e-3,
