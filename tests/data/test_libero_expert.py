@@ -164,7 +164,7 @@ def test_a_hand_leans_only_where_the_arm_would_have_to_stretch():
     """Its tips lead outwards; the wrist, which is what has to be reached, comes nearer to the shoulder."""
     base = np.array([-0.6, 0.1, 0.9])
     down = np.diag([1.0, -1.0, -1.0])
-    np.testing.assert_allclose(leaning(base + [0.4, 0.2, 0.2], base), np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(leaning(base + np.array([0.4, 0.2, 0.2]), base), np.eye(3), atol=1e-12)
     for way in ([0.75, 0.0, 0.3], [0.5, -0.6, 0.3], [0.7, 0.3, 0.2]):
         tips = base + np.array(way)
         lean = leaning(tips, base)
@@ -173,7 +173,7 @@ def test_a_hand_leans_only_where_the_arm_would_have_to_stretch():
         outwards = np.array([*way[:2], 0.0]) / np.hypot(*way[:2])
         assert 0 < points @ outwards <= np.sin(MOST_LEANING) + 1e-9
         assert abs(np.cross(outwards, points)[2]) < 1e-12  # straight away from the foot
-        shoulder = base + [0, 0, SHOULDER]
+        shoulder = base + np.array([0, 0, SHOULDER])
         wrists = [tips - WRIST_ABOVE * p for p in (down[:, 2], points)]
         straight, leant = (np.linalg.norm(w - shoulder) for w in wrists)
         assert leant < straight
