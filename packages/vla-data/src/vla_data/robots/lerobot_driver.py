@@ -62,6 +62,7 @@ class LeRobotDriver:
             self._require_keys("observation_features")
         self.cameras = () if self._leads else _cameras(device.observation_features)
         self._target: dict[str, float] | None = None
+        self._failed = False
 
     def clock(self) -> float:
         return self._clock()
@@ -73,9 +74,12 @@ class LeRobotDriver:
             RobotError: it cannot be reached, or is not calibrated.
         """
         self._target = None
+        if self._failed:
+            self.close()  # what held the port of a cable that was pulled
         if self._device.is_connected:
             return
         self._asked(lambda: self._device.connect(calibrate=False))
+        self._failed = False
         if not getattr(self._device, "is_calibrated", True):
             self.close()
             raise RobotError(
@@ -116,6 +120,7 @@ class LeRobotDriver:
         try:
             return do()
         except Exception as error:
+            self._failed = True
             raise RobotError(
                 "an arm does not answer",
                 where=self.spec.name,
@@ -227,6 +232,6 @@ def _imported(name: object, where: str) -> Any:
 
 
 def _cameras(features: Mapping[str, Any]) -> tuple[Camera, ...]:
-    """Those that an arm brings: a feature of three numbers is a picture's shape."""
-    pictures = {name: f for name, f in features.items() if isinstance(f, tuple) and len(f) == 3}
+    """Those that an arm brings: a feature that is height, width and 3 is a picture."""
+    pictures = {name: f for name, f in features.items() if isinstance(f, tuple) and f[2:] == (3,)}
     return tuple(Camera(name, int(f[1]), int(f[0])) for name, f in pictures.items())
