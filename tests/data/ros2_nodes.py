@@ -6,11 +6,19 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from vla_data.robots.ros2_node import RosNode
+
+# Looked for, not imported: every worker collects this, and only those that run it need ROS's libraries.
+with_ros = pytest.mark.skipif(find_spec("rclpy") is None, reason="ROS 2's Python packages are not installed")
 
 MAPPING = """
 name = "two-joints"
@@ -83,3 +91,60 @@ def mapping(folder: Path, topics: str, change: tuple[str, str] = ("", "")) -> Pa
     path = folder / "robot.toml"
     path.write_text(MAPPING.format(topics=topics).replace(*change))
     return path
+
+
+class Client:
+    """Another node: the last message of each topic, and services called."""
+
+    def __init__(self) -> None:
+        from diagnostic_msgs.msg import DiagnosticArray
+        from sensor_msgs.msg import Image, JointState
+        from std_msgs.msg import Empty, String
+        from std_srvs.srv import Trigger
+
+        self.ros, self.heard, self._trigger = RosNode("client"), dict[str, Any](), Trigger
+        for kind, topic in (
+            (JointState, "/vla/joint_states"),
+            (Image, "/vla/images/front"),
+            (DiagnosticArray, "/diagnostics"),
+            (JointState, "/mine/joint_states"),
+        ):
+            self.ros.node.create_subscription(kind, topic, self._hear(topic), 1)
+        self.beats = self.ros.node.create_publisher(Empty, "/vla/heartbeat", 1)
+        self.tasks = self.ros.node.create_publisher(String, "/vla/task", 1)
+        self.services = {
+            name: self.ros.node.create_client(Trigger, f"/vla/{name}")
+            for name in ("run", "cancel", "stop", "reset_stop")
+        }
+        self.ros.start()
+
+    def _hear(self, topic: str) -> Callable[[Any], None]:
+        return lambda message: self.heard.__setitem__(topic, message)
+
+    def call(self, name: str) -> tuple[bool, str]:
+        assert self.services[name].wait_for_service(5.0)
+        future = self.services[name].call_async(self._trigger.Request())
+        waiting(future.done)
+        return future.result().success, future.result().message
+
+    def told(self, key: str) -> str:
+        """What diagnostics say of something."""
+        message = self.heard.get("/diagnostics")
+        return "" if message is None else {v.key: v.value for v in message.status[0].values}.get(key, "")
+
+    def choose(self, task: str) -> None:
+        from std_msgs.msg import String
+
+        self.tasks.publish(String(data=task))
+
+    def beat(self) -> None:
+        from std_msgs.msg import Empty
+
+        self.beats.publish(Empty())
+
+
+def waiting(until: Callable[[], Any], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < end, "it did not come to it"
+        time.sleep(0.01)

@@ -27,10 +27,10 @@ def main(topics: str) -> None:
     node = robot.node
     names = ["gripper_joint", "elbow", "shoulder"]  # not in the order in which they are commanded
     place = {"shoulder": 0.1, "elbow": -0.2, "gripper_joint": 0.04, "wheel": 0.0, "held": 0.0}
-    wanted = dict(place)
+    wanted = dict[str, float](place)
 
     def trajectory(message: JointTrajectory) -> None:
-        wanted.update(zip(message.joint_names, message.points[0].positions, strict=True))
+        wanted.update(zip(list(message.joint_names), list(message.points[0].positions), strict=True))
 
     def gripper(message: Float64MultiArray) -> None:
         wanted["gripper_joint"] = message.data[0]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.data.ros2_nodes import MAPPING, mapping, own_domain, robot_node
+from tests.data.ros2_nodes import MAPPING, mapping, own_domain, robot_node, with_ros
 
 pytest.importorskip("mujoco")
 pytest.importorskip("PIL")
@@ -29,13 +29,6 @@ from vla_data.robots.robot_link import RobotLink, RobotProcess
 from vla_data.robots.ros2_mapping import Ros2Camera, read_ros2
 from vla_data.robots.ros2_pictures import picture
 from vla_data.robots.station import StationConfig
-
-try:
-    ros2_node.ros()
-    ABSENT = ""
-except MissingDependencyError as error:
-    ABSENT = str(error)
-with_ros = pytest.mark.skipif(bool(ABSENT), reason=f"ROS 2 is absent: {ABSENT}")
 
 
 @pytest.fixture(scope="module", autouse=True)

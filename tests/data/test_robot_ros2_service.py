@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,27 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.data.robot_driver import ARM, floats
-from tests.data.ros2_nodes import mapping, own_domain, robot_node
+from tests.data.ros2_nodes import Client, mapping, own_domain, robot_node, waiting, with_ros
 
 pytest.importorskip("mujoco")
 
-from vla_data.errors import ConfigError, MissingDependencyError, UnknownNameError
+from vla_data.errors import ConfigError, UnknownNameError
 from vla_data.robots.driver import RobotError
 from vla_data.robots.kernel import RefusedError
 from vla_data.robots.mapping import read_mapping
 from vla_data.robots.robot_link import RobotProcess
-from vla_data.robots.ros2_node import RosNode, ros
 from vla_data.robots.ros2_service import Ros2Service, Ros2ServiceConfig, Ros2Topics
 from vla_data.robots.ros2_tasks import RosTasks
 from vla_data.robots.station import StationConfig
 from vla_data.types import Camera, Observation
-
-try:
-    ros()
-    ABSENT = ""
-except MissingDependencyError as error:
-    ABSENT = str(error)
-with_ros = pytest.mark.skipif(bool(ABSENT), reason=f"ROS 2 is absent: {ABSENT}")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,7 +39,7 @@ class FakeLink:
     spec, cameras = ARM, (Camera("front", 4, 3),)
 
     def __init__(self) -> None:
-        self.skills = {"wave": ["wave your hand", "say hello"]}
+        self.skills: Mapping[str, list[str]] = {"wave": ["wave your hand", "say hello"]}
         self.asked: list[str] = []
         self.phase, self.state, self.lost = "idle", "moving", ""
         self.held = threading.Event()
@@ -78,58 +70,6 @@ class FakeLink:
         self.held.set()
         yield self
         self.held.clear()
-
-
-class Client:
-    """Another node: the last message of each topic, and services called."""
-
-    def __init__(self) -> None:
-        from diagnostic_msgs.msg import DiagnosticArray
-        from sensor_msgs.msg import Image, JointState
-        from std_msgs.msg import Empty, String
-        from std_srvs.srv import Trigger
-
-        self.ros, self.heard, self._trigger = RosNode("client"), dict[str, Any](), Trigger
-        for kind, topic in (
-            (JointState, "/vla/joint_states"),
-            (Image, "/vla/images/front"),
-            (DiagnosticArray, "/diagnostics"),
-            (JointState, "/mine/joint_states"),
-        ):
-            self.ros.node.create_subscription(kind, topic, self._hear(topic), 1)
-        self.beats = self.ros.node.create_publisher(Empty, "/vla/heartbeat", 1)
-        self.tasks = self.ros.node.create_publisher(String, "/vla/task", 1)
-        self.services = {
-            name: self.ros.node.create_client(Trigger, f"/vla/{name}")
-            for name in ("run", "cancel", "stop", "reset_stop")
-        }
-        self.ros.start()
-
-    def _hear(self, topic: str) -> Callable[[Any], None]:
-        return lambda message: self.heard.__setitem__(topic, message)
-
-    def call(self, name: str) -> tuple[bool, str]:
-        assert self.services[name].wait_for_service(5.0)
-        future = self.services[name].call_async(self._trigger.Request())
-        waiting(future.done)
-        return future.result().success, future.result().message
-
-    def choose(self, task: str) -> None:
-        from std_msgs.msg import String
-
-        self.tasks.publish(String(data=task))
-
-    def beat(self) -> None:
-        from std_msgs.msg import Empty
-
-        self.beats.publish(Empty())
-
-
-def waiting(until: Callable[[], Any], seconds: float = 5.0) -> None:
-    end = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < end, "it did not come to it"
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ class LeRobotDriver:
         self._require_keys("action_features")
         if not self._leads:
             self._require_keys("observation_features")
-        self.cameras = () if self._leads else _cameras(device.observation_features)
+        self.cameras: tuple[Camera, ...] = () if self._leads else _cameras(device.observation_features)
         self._target: dict[str, float] | None = None
         self._failed = False
 
