@@ -30,7 +30,8 @@ def main(topics: str) -> None:
     wanted = dict[str, float](place)
 
     def trajectory(message: JointTrajectory) -> None:
-        wanted.update(zip(list(message.joint_names), list(message.points[0].positions), strict=True))
+        (point,) = message.points
+        wanted.update(zip(message.joint_names, point.positions, strict=True))
 
     def gripper(message: Float64MultiArray) -> None:
         wanted["gripper_joint"] = message.data[0]
