@@ -229,10 +229,9 @@ class Ros2Service:
 
     def _stamp(self, seen: float) -> Any:
         """ROS's time of a moment of the robot's clock, which is this machine's monotonic one."""
-        from builtin_interfaces.msg import Time
+        from rclpy.time import Time
 
-        told = self._ros.now() - int(max(time.monotonic() - seen, 0.0) * 1e9)
-        return Time(sec=told // 1_000_000_000, nanosec=told % 1_000_000_000)
+        return Time(nanoseconds=self._ros.now() - int(max(time.monotonic() - seen, 0.0) * 1e9)).to_msg()
 
 
 def _trigger(do: Callable[[], str]) -> Callable[[Any, Any], Any]:
