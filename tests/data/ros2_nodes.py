@@ -23,7 +23,7 @@ with_ros = pytest.mark.skipif(find_spec("rclpy") is None, reason="ROS 2's Python
 MAPPING = """
 name = "two-joints"
 rate = 50
-silence = 1.2
+silence = 1.6
 
 [state]
 topic = "{topics}/joint_states"

@@ -22,7 +22,7 @@ from vla_data.robots.ros2_pictures import picture
 from vla_data.types import Camera, Image, Observation, RobotSpec
 
 log = logging.getLogger(__name__)
-START_SECONDS, POLL = 5.0, 0.01
+START_SECONDS, POLL = 10.0, 0.01
 AHEAD = 0.05  # seconds that a stamp may lie after its arrival: clocks that are kept together differ a little
 
 
