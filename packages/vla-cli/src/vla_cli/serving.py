@@ -55,14 +55,12 @@ def mcp_config(
     return McpConfig(station, run, audit=audit, **extras)
 
 
-def run_mcp(
-    config: McpConfig, *, stdio: bool, host: str, port: int, tokens: Path | None, scopes: tuple[str, ...]
-) -> None:
+def run_mcp(config: McpConfig, *, stdio: bool, tokens: Path | None, scopes: tuple[str, ...]) -> None:
     """Serve until interrupted, or until standard input ends."""
     from vla_model.serving.mcp_service import open_service
     from vla_model.serving.tokens import new_callers, read_callers, scopes_of
 
-    config = replace(config, host=host, port=port, local_scopes=scopes_of(scopes))
+    config = replace(config, local_scopes=scopes_of(scopes))
     made = {} if tokens is not None or stdio else new_callers()
     callers = read_callers(tokens) if tokens is not None else tuple(made.values())
     hint(f"starting {config.station.robot} …")
@@ -72,11 +70,21 @@ def run_mcp(
             return
 
         def ready(taken: int) -> None:
-            address = f"http://{host}:{taken}"
+            address = config.address.url(taken)
             hint(f"an agent connects to {address}/mcp; stop with Ctrl-C")
+            if not config.address.loopback:
+                hint_readable("http")
             for token, caller in made.items():
                 hint(f"token of {caller.name} ({', '.join(caller.scopes)}): {token}")
             shown = next(reversed(made), "")
             hint(f"status page: {address}/" + (f"#token={shown}" if shown else ""))
 
         service.run_http(callers, ready)
+
+
+def hint_readable(scheme: str) -> None:
+    """That whoever is on the network reads along."""
+    hint(
+        f"WARNING: others can reach this, and {scheme} is not encrypted: tokens and pictures can be read "
+        "on the way. Listen on 127.0.0.1 behind a proxy with TLS, or trust everybody on this network."
+    )
