@@ -19,8 +19,9 @@ from vla_model.serving.addresses import Address
 from vla_model.serving.audit import AuditLog
 from vla_model.serving.guard import MOST_BODY, Guard
 from vla_model.serving.jobs import Jobs
-from vla_model.serving.mcp_server import ANYBODY, FIRST, RIGHTS, WAITING, make_server
+from vla_model.serving.mcp_server import FIRST, WAITING, make_server
 from vla_model.serving.policy_process import policy_of
+from vla_model.serving.rights import ANYBODY
 from vla_model.serving.robot_tools import RobotTools
 from vla_model.serving.status_page import add_status_page
 from vla_model.serving.tokens import Caller, Scope
@@ -114,7 +115,8 @@ class McpService:
         inner = server.streamable_http_app(
             streamable_http_path=PATH, max_request_body_size=MOST_BODY, transport_security=security
         )
-        return Guard(inner, callers, RIGHTS, WAITING, FIRST, hosts, {ANYBODY: self.tools.stop_for})
+        urgent = {ANYBODY: self.tools.stop_for}
+        return Guard(inner, callers, WAITING, FIRST, hosts, urgent, self.audit.refused)
 
 
 def listening(host: str, port: int) -> socket.socket:
