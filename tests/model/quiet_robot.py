@@ -33,6 +33,7 @@ class QuietLink(RobotLink):
     def __init__(self, *outcomes: str) -> None:
         self.outcomes, self.asked = [*outcomes], list[tuple[str, dict[str, Any]]]()
         self.spec, self.cameras, self.skills = SPEC, (Camera("front", 4, 4),), SKILLS
+        self.judge = "agent"
         self.lease_seconds, self.number, self.ended = 0.5, 0, "none"
 
     def ask(self, do: str, **told: Any) -> dict[str, Any]:

@@ -24,17 +24,21 @@ def mcp_config(
     out: Path | None,
     *,
     demo: bool,
+    judge: str | None = None,
     **extras: Any,
 ) -> McpConfig:
     """What is served.
 
     Args:
+        judge: "simulator" or "agent"; None for the simulator, where there is one.
         extras: other fields of `McpConfig`.
 
     Raises:
         ConfigError: nothing moves the robot, or two things would.
     """
     from vla_data.errors import ConfigError
+    from vla_data.registry import lookup
+    from vla_data.robots.scene import Judge
     from vla_data.robots.station import StationConfig
     from vla_data.types import CameraInput
     from vla_model.serving.mcp_service import McpConfig
@@ -48,7 +52,9 @@ def mcp_config(
             next_step="vla serve mcp --demo",
         )
     cameras = tuple(CameraInput(*view) for view in VIEWS.get(robot, ()))
-    station = StationConfig(robot, cameras=cameras, out=out)
+    judges: dict[str, Judge] = {"simulator": "simulator", "agent": "agent"}
+    told = None if judge is None else lookup("judge", judges, judge)
+    station = StationConfig(robot, cameras=cameras, out=out, judge=told)
     if tasks:
         station = replace(station, tasks=tasks)
     audit = out / "audit.jsonl" if out is not None else None

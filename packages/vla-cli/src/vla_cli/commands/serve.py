@@ -66,6 +66,14 @@ def mcp(
     tasks: Annotated[
         list[str] | None, typer.Option("--tasks", metavar="A,B", help="Skills: the simulator's tasks.")
     ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            "--judge",
+            metavar="WHO",
+            help="Who says that a sub-task is done: simulator (default, if there is one) or agent.",
+        ),
+    ] = None,
     stdio: Annotated[bool, typer.Option("--stdio", help="Talk over standard input and output.")] = False,
     host: Annotated[str, typer.Option("--host", help="Interface; 127.0.0.1: this machine alone.")] = LOOPBACK,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8010,
@@ -105,5 +113,5 @@ def mcp(
     named = o.split_names(tasks)
     extras = {"language": language, "detector": detector, "depth": depth, "port": port}
     address = Address() if stdio else Address(host, o.split_names(public_host) or ())
-    chosen = mcp_config(run, robot, named, out, demo=demo, address=address, **extras)
+    chosen = mcp_config(run, robot, named, out, demo=demo, judge=judge, address=address, **extras)
     run_mcp(chosen, stdio=stdio, tokens=tokens, scopes=o.split_names(scopes) or SCOPES)

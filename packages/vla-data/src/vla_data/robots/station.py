@@ -22,6 +22,7 @@ from vla_data.robots.motions import Motion
 from vla_data.robots.operating import Interruptible, OperatorMotion, TakenOver
 from vla_data.robots.policy_motion import AsyncConfig, PolicyMotion
 from vla_data.robots.remote_policy import RemotePolicy
+from vla_data.robots.scene import Judge
 from vla_data.robots.scripted_motion import ScriptedMotion
 from vla_data.robots.sim_driver import SimDriver, sim_driver
 from vla_data.robots.tracing import TracingDriver
@@ -51,6 +52,8 @@ class StationConfig:
         steps: cap of a task; None for the simulator's own.
         control_hz: of an arm.
         successes_only: episodes of anything else are not kept.
+        judge: who says whether a task was done; None for the simulator, and where there is none for whoever
+            gave the task.
         trace: file in which everything that reaches the motors is written down; None: nowhere.
     """
 
@@ -64,6 +67,7 @@ class StationConfig:
     steps: int | None = None
     control_hz: float = 50.0
     successes_only: bool = False
+    judge: Judge | None = None
     trace: Path | None = None
     kernel: KernelConfig = field(default_factory=KernelConfig)
     driving: AsyncConfig = field(default_factory=AsyncConfig)
@@ -80,8 +84,10 @@ class Station:
         self.config = config
         self._sim = driver if isinstance(driver, SimDriver) else None
         self.skills: Mapping[str, tuple[str, ...]] = _skills(config, self._sim)
+        self.judge: Judge = _judge(config, self._sim)
         self.operator: OperatorMotion | None = None
         self.judged: int | None = None  # number of the motion of which a person says that it succeeded
+        self._unjudged = 0  # number of the motion whose episode waits for a verdict
         self._seeds = itertools.count()
         self._move = self._mover(driver)
         self._log = self._episode_log(kernel)
@@ -183,11 +189,32 @@ class Station:
         return EpisodeLog(self._episodes, kernel.spec, kernel.cameras, successes_only=only)
 
     def _watch(self) -> StepResult:
-        return self._sim.result if self._sim is not None else StepResult(0.0, False)
+        result = self._sim.result if self._sim is not None else StepResult(0.0, False)
+        return result if self.judge == "simulator" else StepResult(0.0, False, result.ended)
 
     def _ended(self, report: MotionReport) -> None:
-        if self._log is not None:
-            self._log.end(report.state == "succeeded" or self.judged == report.number)
+        if self._log is None:
+            return
+        succeeded = report.state == "succeeded" or self.judged == report.number
+        awaited = self.judge == "agent" and report.state == "ended" and not succeeded
+        self._unjudged = report.number if awaited else 0
+        self._log.end(None if awaited else succeeded)
+
+    def verdict(self, number: int, success: bool) -> None:
+        """What somebody says of a motion that has ended. Called in the loop's thread."""
+        if self._log is not None and self._unjudged == number:
+            self._log.judge(success)
+
+
+def _judge(config: StationConfig, sim: SimDriver | None) -> Judge:
+    if config.judge == "simulator" and sim is None:
+        raise ConfigError(
+            "nothing here knows whether a task was done",
+            where=config.robot,
+            expected="a simulated robot",
+            next_step="--judge agent",
+        )
+    return config.judge or ("simulator" if sim is not None else "agent")
 
 
 def _skills(config: StationConfig, sim: SimDriver | None) -> dict[str, tuple[str, ...]]:

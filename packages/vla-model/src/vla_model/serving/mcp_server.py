@@ -34,7 +34,8 @@ NAME = "vla-robot"
 WAITING = ("run_task", "job_status", "move_to", "gripper", "describe_scene", "ask")
 FIRST = ("stop", "cancel")
 INSTRUCTIONS = """A robot arm. Call list_skills first, then run_task with one of them or a checklist of
-several, and wait with job_status while a job is paused or running. The robot moves only while run_task,
+several, and wait with job_status while a job is paused or running. Where a sub-task is marked [?], look,
+and call job_status with your verdict. The robot moves only while run_task,
 job_status, move_to or gripper waits for it. stop holds it at once; then only an administrator's reset_stop
 lets it move again. look shows a picture, get_state where the robot is."""
 FARTHEST = 2.0  # metres, where a robot's workspace is not known

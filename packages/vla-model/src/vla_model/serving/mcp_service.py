@@ -156,7 +156,9 @@ def open_service(config: McpConfig) -> Iterator[McpService]:
         link = stack.enter_context(RobotProcess(station))
         updates = Updates()
         jobs = Jobs(
-            link, lambda job: updates.changed("robot://jobs", f"robot://jobs/{job.id}", "robot://state")
+            link,
+            lambda job: updates.changed("robot://jobs", f"robot://jobs/{job.id}", "robot://state"),
+            link.judge,
         )
         local = Caller("local", config.local_scopes, "0" * 64)
         tools = RobotTools(link, jobs, local, _describer(config, link), _asker(config))
