@@ -16,6 +16,16 @@ VIEWS = {
     "sim-libero": (("agentview", 256, 256), ("robot0_eye_in_hand", 128, 128)),
 }
 
+# Of one scene, so that a checklist goes on where the sub-task before it ended; the scripted expert does them.
+TASKS = {
+    "sim-libero": (
+        "libero_goal/turn_on_the_stove",
+        "libero_goal/put_the_bowl_on_the_stove",
+        "libero_goal/put_the_wine_bottle_on_the_rack",
+        "libero_goal/open_the_middle_drawer_of_the_cabinet",
+    )
+}
+
 
 def mcp_config(
     run: Path | None,
@@ -55,10 +65,18 @@ def mcp_config(
     judges: dict[str, Judge] = {"simulator": "simulator", "agent": "agent"}
     told = None if judge is None else lookup("judge", judges, judge)
     station = StationConfig(robot, cameras=cameras, out=out, judge=told)
+    tasks = tasks or TASKS.get(robot)
     if tasks:
-        station = replace(station, tasks=tasks)
+        station = replace(station, tasks=_known(robot, tasks))
     audit = out / "audit.jsonl" if out is not None else None
     return McpConfig(station, run, audit=audit, **extras)
+
+
+def _known(robot: str, tasks: tuple[str, ...]) -> tuple[str, ...]:
+    """Tasks by name; of a simulator a suite stands for its own."""
+    from vla_data.sim import chosen_tasks
+
+    return chosen_tasks(robot.removeprefix("sim-"), tasks) if robot in VIEWS else tasks
 
 
 def run_mcp(config: McpConfig, *, stdio: bool, tokens: Path | None, scopes: tuple[str, ...]) -> None:

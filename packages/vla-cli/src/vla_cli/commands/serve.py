@@ -64,7 +64,8 @@ def mcp(
         str, typer.Option("--robot", metavar="NAME", help="sim-metaworld or sim-libero.")
     ] = ROBOT,
     tasks: Annotated[
-        list[str] | None, typer.Option("--tasks", metavar="A,B", help="Skills: the simulator's tasks.")
+        list[str] | None,
+        typer.Option("--tasks", metavar="A,B", help="Skills: the simulator's tasks or suites."),
     ] = None,
     judge: Annotated[
         str | None,

@@ -109,7 +109,8 @@ class Station:
         """What carries out a skill. Called in the loop's thread.
 
         Args:
-            arrange: have the simulator arrange the scene anew; it does so anyway where another one stands.
+            arrange: have the simulator arrange the scene anew; it does so anyway where the skill needs
+                another one.
 
         Raises:
             ConfigError: nothing carries out skills.
@@ -151,10 +152,11 @@ class Station:
         """Have the simulator arrange the scene of a skill, where there is one."""
         if self._sim is None:
             return
-        if arrange or self.scene != skill:
-            number = seed or next(self._seeds)
-            self._sim.place(Trial(skill, placement_seed(self.config.split, number), self.skills[skill][0]))
-        self._sim.result = StepResult(0.0, False)
+        said, placed = self.skills[skill][0], self._sim.placed
+        if not arrange and placed is not None and self._sim.go_on(Trial(skill, placed.seed, said)):
+            return
+        number = seed or next(self._seeds)
+        self._sim.place(Trial(skill, placement_seed(self.config.split, number), said))
 
     def close(self) -> None:
         """Put the episodes together."""
