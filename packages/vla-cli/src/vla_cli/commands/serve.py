@@ -51,6 +51,24 @@ def policy(
         server.serve_forever()
 
 
+WhoJudges = Annotated[
+    str | None,
+    typer.Option(
+        "--judge",
+        metavar="WHO",
+        help="Who says that a sub-task is done: simulator (default, if there is one) or agent.",
+    ),
+]
+PublicHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--public-host",
+        metavar="NAME[:PORT]",
+        help="Names that clients ask for, where others can reach it or a proxy stands before it.",
+    ),
+]
+
+
 @app.command("mcp", epilog=example("vla serve mcp --demo"))
 def mcp(
     run: Annotated[
@@ -67,25 +85,11 @@ def mcp(
         list[str] | None,
         typer.Option("--tasks", metavar="A,B", help="Skills: the simulator's tasks or suites."),
     ] = None,
-    judge: Annotated[
-        str | None,
-        typer.Option(
-            "--judge",
-            metavar="WHO",
-            help="Who says that a sub-task is done: simulator (default, if there is one) or agent.",
-        ),
-    ] = None,
+    judge: WhoJudges = None,
     stdio: Annotated[bool, typer.Option("--stdio", help="Talk over standard input and output.")] = False,
     host: Annotated[str, typer.Option("--host", help="Interface; 127.0.0.1: this machine alone.")] = LOOPBACK,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8010,
-    public_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--public-host",
-            metavar="NAME[:PORT]",
-            help="Names that clients ask for, where others can reach it or a proxy stands before it.",
-        ),
-    ] = None,
+    public_host: PublicHost = None,
     tokens: Annotated[
         Path | None,
         typer.Option("--tokens", metavar="FILE", help="Who may do what; default: two new tokens."),
