@@ -7,14 +7,17 @@ chunks hold a second. Jerk is the third difference of what reached the motors, r
 and time; the peers are the same loop switching chunks at once, and a loop that waits for each answer and then
 plays it (two minutes each).
 
-    .venv/bin/python benchmarks/control_cadence.py [--smoke] [--json]
+    .venv/bin/python benchmarks/control_cadence.py [--smoke] [--json] [--hz 20 50]
 """
 
 from __future__ import annotations
 
+import argparse
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +30,7 @@ from vla_data.robots.station import StationConfig
 from vla_data.robots.tracing import read_trace
 
 SLOWEST = 0.3
-MINUTES = ((20.0, 10.0), (50.0, 30.0))
+MINUTES = {20.0: 10.0, 50.0: 30.0}  # by rate
 PEER_MINUTES = 2.0
 
 
@@ -40,9 +43,9 @@ class Drive:
     sent: int
 
 
-def main(smoke: bool) -> list[Check]:
+def main(smoke: bool, rates: tuple[float, ...] = tuple(MINUTES)) -> list[Check]:
     """Long runs as the suite drives, short ones of the peers."""
-    return [check for hz, minutes in MINUTES for check in _at(hz, 0.1 if smoke else minutes, smoke)]
+    return [check for hz in rates for check in _at(hz, 0.1 if smoke else MINUTES[hz], smoke)]
 
 
 def _at(hz: float, minutes: float, smoke: bool) -> list[Check]:
@@ -102,4 +105,8 @@ def _jerk(actions: np.ndarray, hz: float) -> float:
 
 
 if __name__ == "__main__":
-    run(main, "control_cadence")
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--hz", nargs="*", type=float, choices=MINUTES, default=list(MINUTES))
+    given, rest = parser.parse_known_args()
+    sys.argv[1:] = rest
+    run(partial(main, rates=tuple(given.hz)), "control_cadence")

@@ -31,6 +31,7 @@ FIT = ("vla_data.fit",)
 DRAWING = ("typer", "rich")
 TRAINING = ("torch", "torchvision", "lightning", "transformers", "safetensors")
 SIMULATORS = ("mujoco", "metaworld", "libero", "robosuite", "gymnasium")
+ROS = ("rclpy", "sensor_msgs", "std_msgs", "std_srvs", "trajectory_msgs", "diagnostic_msgs")
 HEAVY = (*TRAINING, *SIMULATORS, "tensorflow", "tensorflow_datasets", "ultralytics", "pandas", "scipy", "av")
 NOWHERE = ("tensorflow", "click", "cloudpickle", "dill", "joblib")
 
@@ -63,6 +64,7 @@ ROOMS = {
 ONE_PLACE = {
     "ultralytics": ("vla_vision.detection.yolo",),
     **dict.fromkeys(SIMULATORS, ("vla_data.sim",)),
+    **dict.fromkeys(ROS, ("vla_data.robots",)),
     "typer": ("vla_cli",),
     "rich": ("vla_cli",),
 }
@@ -192,6 +194,7 @@ def test_every_ground_file_exists_and_every_folder_is_a_package():
         ("vla_data.formats.rlds", "from vla_data.fit import fit", "room may not"),
         ("vla_data.formats.rlds", "import tensorflow as tf", "nothing may"),
         ("vla_data.formats.rlds", "import mujoco", "only vla_data.sim may"),
+        ("vla_model.serving.x", "import rclpy", "only vla_data.robots may"),
         (
             "vla_data.sim.metaworld",
             "from importlib import import_module\nimport_module('torch')",

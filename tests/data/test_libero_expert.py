@@ -24,7 +24,7 @@ from vla_data.sim.libero import PRIVILEGED, LiberoEnv
 from vla_data.sim.libero_arm import half_turn, rotation_vector, turned
 from vla_data.sim.libero_expert import programme
 from vla_data.sim.libero_grasps import OPENING, around, by_rim, closing
-from vla_data.sim.libero_skills import Skills
+from vla_data.sim.libero_skills import MOST_LEANING, SHOULDER, WRIST_ABOVE, Skills, leaning
 from vla_data.sim.libero_spots import words
 from vla_data.sim.placements import placement_seed
 from vla_data.types import ObservationWindow, Trial
@@ -196,3 +196,22 @@ def test_tasks_of_one_scene_are_done_one_after_the_other_where_the_last_one_ende
     env.reset([0], [Trial(stove, placement_seed("validation", 1), "")])
     assert [fact[0] for fact in env.inside(0)[2]] == ["turnon"]
     env.close()
+
+
+def test_a_hand_leans_only_where_the_arm_would_have_to_stretch():
+    """Its tips lead outwards; the wrist, which is what has to be reached, comes nearer to the shoulder."""
+    base = np.array([-0.6, 0.1, 0.9])
+    down = np.diag([1.0, -1.0, -1.0])
+    np.testing.assert_allclose(leaning(base + np.array([0.4, 0.2, 0.2]), base), np.eye(3), atol=1e-12)
+    for way in ([0.75, 0.0, 0.3], [0.5, -0.6, 0.3], [0.7, 0.3, 0.2]):
+        tips = base + np.array(way)
+        lean = leaning(tips, base)
+        np.testing.assert_allclose(lean @ lean.T, np.eye(3), atol=1e-12)
+        points = (lean @ down)[:, 2]  # from wrist to tips
+        outwards = np.array([*way[:2], 0.0]) / np.hypot(*way[:2])
+        assert 0 < points @ outwards <= np.sin(MOST_LEANING) + 1e-9
+        assert abs(np.cross(outwards, points)[2]) < 1e-12  # straight away from the foot
+        shoulder = base + np.array([0, 0, SHOULDER])
+        wrists = [tips - WRIST_ABOVE * p for p in (down[:, 2], points)]
+        straight, leant = (np.linalg.norm(w - shoulder) for w in wrists)
+        assert leant < straight

@@ -37,7 +37,7 @@ def different(axis: str) -> MetaWorldEnv:
     return MetaWorldEnv((TASK,), SimConfig(VIEWS, perturbation=AXES[axis]), 1)
 
 
-@pytest.mark.parametrize("axis", ["camera", "light", "colour", "start"])
+@pytest.mark.parametrize("axis", ["camera", "light", "colour", "start", "distractors"])
 def test_a_scene_differs_by_its_seed_alone(plain: MetaWorldEnv, axis: str):
     env = different(axis)
     usual = seen(plain, 5)
@@ -45,7 +45,7 @@ def test_a_scene_differs_by_its_seed_alone(plain: MetaWorldEnv, axis: str):
     for name, image in first.images.items():
         np.testing.assert_array_equal(image, again.images[name])
     change = np.abs(first.images["corner4"].astype(int) - usual.images["corner4"]).mean()
-    assert change > 1
+    assert change > (0.2 if axis == "distractors" else 1)
     assert (first.images["corner4"] != other.images["corner4"]).any()
     moved = np.abs(first.state - usual.state).max()
     assert (moved > 0.01) == (axis == "start")
@@ -62,11 +62,34 @@ def test_only_cameras_that_stand_still_are_turned(plain: MetaWorldEnv):
 
 
 def test_a_task_stays_where_it_was(plain: MetaWorldEnv):
-    for axis in ("camera", "light", "colour"):
+    for axis in ("camera", "light", "colour", "distractors"):
         env = different(axis)
         usual, other = (seen(e, 4).privileged[PRIVILEGED] for e in (plain, env))
         np.testing.assert_array_equal(usual, other)
         env.close()
+
+
+def test_distractors_stand_on_free_ground_and_hide_what_is_behind():
+    env = different("distractors")
+    for seed in range(10):
+        env.reset([0], [Trial(TASK, seed, "push it")])
+        _, data = env._physics(env._slots[0].env)
+        things = env._slots[0].beside
+        assert 1 <= len(things) <= 4
+        puck = data.body("obj").xpos
+        for i, thing in enumerate(things):
+            assert np.linalg.norm(thing.place[:2] - puck[:2]) > 0.05
+            assert thing.place[2] >= 0
+            assert all(np.linalg.norm(thing.place[:2] - o.place[:2]) > 0.08 for o in things[:i])
+        looked = env.observe([0], depth=True, segmentation=True)[0]
+        env._slots[0].beside = ()
+        bare = env.observe([0], depth=True, segmentation=True)[0]
+        nearer = looked.depth["corner4"] < bare.depth["corner4"] - 1e-4
+        if nearer.any():
+            assert (looked.segmentation["corner4"][nearer] == -1).all()
+            assert (looked.images["corner4"][nearer] != bare.images["corner4"][nearer]).any()
+        assert (looked.depth["corner4"] <= bare.depth["corner4"] + 1e-4).all()
+    env.close()
 
 
 def test_the_horizon_is_whole_after_another_start():
@@ -126,7 +149,9 @@ def test_of_models_that_are_gone_nothing_is_kept(shared: Path, monkeypatch: pyte
     env.close()
 
 
-@pytest.mark.parametrize("wrong", [{"camera": -1}, {"light": 2}, {"colour": -0.1}, {"start": 1.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"camera": -1}, {"light": 2}, {"colour": -0.1}, {"start": 1.0}, {"distractors": -1}]
+)
 def test_amounts_have_bounds(wrong):
     with pytest.raises(ConfigError, match="cannot differ"):
         Perturbation(**wrong)

@@ -11,7 +11,7 @@ import torch
 from vla_data.errors import CheckpointError, ConfigError, DataError
 from vla_model.align.checkpoint import load_scene_model, save_scene_model
 from vla_model.align.config import AlignConfig
-from vla_model.align.grounding import Taught, facts_table, named_table, of_kind
+from vla_model.align.grounding import Taught, compared_table, facts_table, named_table, of_kind
 from vla_model.align.network import SceneModel, answered, names_of, question_batch
 from vla_model.align.questions import TAUGHT, Facts, Question, ask, ask_some, caption, facts_of
 from vla_model.align.series import SeriesAlignConfig
@@ -36,12 +36,12 @@ TRUE = {
     "How many cans are there?": "1",
     "Is the red ball left of the blue ball?": "yes",
     "Is the red can left of the blue ball?": "no",
-    "Which is further right, the red ball or the red can?": "the red can",
-    "Which is nearer, the blue ball or the red ball?": "the red ball",
+    "Which is further right, the red ball or the red can?": "second, the red can",
+    "Which is nearer, the blue ball or the red ball?": "second, the red ball",
     "Is the blue ball nearer than the red can?": "no",
     "Is the red ball moving?": "yes",
     "Is the blue ball moving?": "no",
-    "Which is faster, the red can or the red ball?": "the red ball",
+    "Which is faster, the red can or the red ball?": "second, the red ball",
     "Where is the red ball?": "right -3, ahead 10",
     "How fast is the red ball?": "3",
 }
@@ -152,9 +152,10 @@ def test_what_is_seen_stands_where_the_marks_are(tokenizer):
 
 def learn(model: SceneModel, tokenizer: Tokenizer, steps: int = 120) -> torch.Tensor:
     questions = [Question("count", "Is it?", ("no", "yes")[i % 2]) for i in range(8)]
-    nothing = {"named": torch.zeros(8, 0, dtype=torch.long), "facts": torch.zeros(8, 0, 3, dtype=torch.long)}
+    shapes = {"named": (8, 0), "facts": (8, 0, 3), "compared": (8, 3)}
+    nothing = {name: torch.zeros(shape, dtype=torch.long) for name, shape in shapes.items()}
     batch = {**scenes(8), **question_batch(tokenizer, 2, questions, 64), "scene": torch.arange(8), **nothing}
-    taught = Taught(model, 0.5, 1.0)
+    taught = Taught(model, 0.5, 1.0, 0.5)
     optimiser = torch.optim.AdamW(taught.parameters(), 3e-3)
     for _ in range(steps):
         optimiser.zero_grad()
@@ -200,13 +201,44 @@ def test_tables_say_what_a_thing_of_a_class_is_to_be_told():
     assert of_kind(table[:1, :, 0], kinds, IGNORED).tolist() == [[7, 14, IGNORED, IGNORED]]
 
 
+def test_two_things_are_compared_only_where_they_differ():
+    """Red ball: left, near, fast; blue ball: far, still; red can: right, as near as the red ball."""
+
+    def pair(first: str, second: str) -> Question:
+        return Question("depth", "", "", (first,), (second,))
+
+    twice = Facts(("red ball", "red ball", "red can"), FACTS.position, FACTS.velocity)
+    questions = [pair("red ball", "blue ball"), pair("blue ball", "red ball"), pair("red can", "red ball")]
+    table = compared_table(
+        [*questions, questions[2], Question("count", "", "")], [FACTS] * 3 + [twice, FACTS]
+    )
+    expected = [[0, 0, 1], [1, 1, 0], [1, IGNORED, 0], [IGNORED] * 3, [IGNORED] * 3]
+    assert table.tolist() == expected
+
+
+def test_a_comparison_is_told_at_the_later_of_two_things_seen_once(tokenizer):
+    taught = Taught(small(tokenizer), 0.0, 0.0, 1.0)
+    named = named_table([Question("depth", "", "", ("red ball",), ("red can",))], CLASSES)
+    told = torch.tensor([[1, IGNORED, 0]])
+
+    def loss(kinds: list[int], things: torch.Tensor) -> float:
+        return float(taught._compared(things, torch.tensor([kinds]), named, told).detach())
+
+    one, other = torch.randn(1, 3, 32), torch.randn(1, 3, 32)
+    both = other.clone()
+    both[:, 2] = one[:, 2]
+    assert loss([3, 0, 1], one) == pytest.approx(loss([3, 0, 1], both))  # the red ball tells
+    assert loss([3, 0, 1], one) != pytest.approx(loss([3, 1, 0], one))
+    assert loss([3, 1, 1], one) == loss([3, 0, -1], one) == 0
+
+
 def test_things_learn_their_part_and_their_place_and_doubles_are_left_out(tokenizer):
     """The losses at the things reach the tokens of the question, and a thing seen twice has no place."""
     torch.manual_seed(0)
     features = FeatureConfig(16, 16, rows=3, look_dim=4, class_names=CLASSES)
     config = EncoderConfig(features, 16, "objects", 1, ("rgb",), 2, 4, 16, 0, 2)
     gpt = GPT(GPTConfig(tokenizer.vocab_size, 2, 32, 2, 64))
-    taught = Taught(SceneModel(VideoEncoder(config), gpt, 16, names_of(tokenizer, CLASSES)), 1.0, 1.0)
+    taught = Taught(SceneModel(VideoEncoder(config), gpt, 16, names_of(tokenizer, CLASSES)), 1.0, 1.0, 1.0)
     things = torch.randn(1, 3, 32)
     table = facts_table([FACTS], CLASSES)
     once = taught._placed(things, torch.tensor([[1, 3, 0]]), table)

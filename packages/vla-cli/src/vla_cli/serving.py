@@ -1,7 +1,9 @@
-"""What `vla serve mcp` says and starts."""
+"""What `vla serve mcp` and `vla serve ros2` say and start."""
 
 from __future__ import annotations
 
+import threading
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vla_cli.output import hint
 
 if TYPE_CHECKING:
+    from vla_data.robots.station import StationConfig
     from vla_model.serving.mcp_service import McpConfig
 
 VIEWS = {
@@ -45,31 +48,77 @@ def mcp_config(
 
     Raises:
         ConfigError: nothing moves the robot, or two things would.
+        UnknownNameError: nobody of that name judges.
     """
-    from vla_data.errors import ConfigError
     from vla_data.registry import lookup
     from vla_data.robots.scene import Judge
+    from vla_model.serving.mcp_service import McpConfig
+
+    judges: dict[str, Judge] = {"simulator": "simulator", "agent": "agent"}
+    station = station_config("vla serve mcp", run, robot, tasks, out, demo=demo)
+    station = replace(station, judge=None if judge is None else lookup("judge", judges, judge))
+    audit = out / "audit.jsonl" if out is not None else None
+    return McpConfig(station, run, audit=audit, **extras)
+
+
+def station_config(
+    command: str,
+    run: Path | None,
+    robot: str,
+    tasks: tuple[str, ...] | None,
+    out: Path | None,
+    *,
+    demo: bool,
+) -> StationConfig:
+    """The robot that a command serves; what drives it, where that is a trained policy, is opened later.
+
+    Raises:
+        ConfigError: nothing moves the robot, or two things would.
+    """
+    from vla_data.errors import ConfigError
     from vla_data.robots.station import StationConfig
     from vla_data.types import CameraInput
-    from vla_model.serving.mcp_service import McpConfig
 
     if demo == (run is not None):
         raise ConfigError(
             "say what moves the robot",
-            where="vla serve mcp",
+            where=command,
             expected="--run DIR or --demo",
             got="both" if demo else "neither",
-            next_step="vla serve mcp --demo",
+            next_step=f"{command} --demo",
         )
     cameras = tuple(CameraInput(*view) for view in VIEWS.get(robot, ()))
-    judges: dict[str, Judge] = {"simulator": "simulator", "agent": "agent"}
-    told = None if judge is None else lookup("judge", judges, judge)
-    station = StationConfig(robot, cameras=cameras, out=out, judge=told)
+    station = StationConfig(robot, cameras=cameras, out=out)
     tasks = tasks or TASKS.get(robot)
-    if tasks:
-        station = replace(station, tasks=_known(robot, tasks))
-    audit = out / "audit.jsonl" if out is not None else None
-    return McpConfig(station, run, audit=audit, **extras)
+    return replace(station, tasks=_known(robot, tasks)) if tasks else station
+
+
+def run_ros2(station: StationConfig, run: Path | None, mapping: Path | None) -> None:
+    """Serve a robot as a node of ROS 2 until interrupted.
+
+    Raises:
+        ConfigError, UnknownNameError: of the mapping's file.
+        MissingDependencyError: ROS 2 is absent.
+        VlaError: the robot or its policy cannot be started.
+    """
+    from vla_data.robots.mapping import read_mapping
+    from vla_data.robots.robot_link import RobotProcess
+    from vla_data.robots.ros2_node import ros
+    from vla_data.robots.ros2_service import Ros2Service, Ros2ServiceConfig
+    from vla_model.serving.policy_process import policy_of
+
+    config = Ros2ServiceConfig() if mapping is None else read_mapping(Ros2ServiceConfig, mapping)
+    ros()  # said before a robot is started for nothing
+    with ExitStack() as stack:
+        stack.enter_context(suppress(KeyboardInterrupt))
+        if run is not None:
+            station = stack.enter_context(policy_of(run, station))
+        hint(f"starting {station.robot} …")
+        link = stack.enter_context(RobotProcess(station))
+        service = stack.enter_context(Ros2Service(link, config))
+        hint(f"{link.spec.name} is the node {config.node}; tasks: {', '.join(link.skills) or 'none'}")
+        hint(f"it moves while {config.topics.heartbeat} is published; stop with Ctrl-C")
+        service.run(threading.Event())
 
 
 def _known(robot: str, tasks: tuple[str, ...]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vla_data.types import RobotSpec
 
 KEYBOARD, GAMEPAD = "keyboard", "gamepad"
+LEADERS = ("lerobot",)  # an arm that a file describes
 DEVICE = "/dev/input/js0"
 
 
@@ -35,7 +36,7 @@ def drive(how: str, chosen: RobotConfig, out: Path, checkpoint: Path | None, as_
     from vla_data.robots.scene import StoppedByPersonError
     from vla_model.serving.policy_process import policy_of
 
-    lookup("way to drive", dict.fromkeys((KEYBOARD, GAMEPAD)), how.partition(":")[0])
+    lookup("way to drive", dict.fromkeys((KEYBOARD, GAMEPAD, *LEADERS)), how.partition(":")[0])
     station = _station(chosen, out)
     with ExitStack() as stack:
         terminal = stack.enter_context(Terminal())
@@ -66,6 +67,7 @@ def make_leader(how: str, robot: RobotSpec, terminal: Terminal) -> Leader:
         ConfigError, RobotError: it cannot move this robot, or is not there.
     """
     from vla_data.registry import lookup
+    from vla_data.robots.by_file import leading_arm
     from vla_data.robots.teleoperation import Gamepad, Keyboard
 
     kind, _, device = how.partition(":")
@@ -75,7 +77,11 @@ def make_leader(how: str, robot: RobotSpec, terminal: Terminal) -> Leader:
         hint(f"keys: {keys.help()}")
         return keys
 
-    ways = {KEYBOARD: keyboard, GAMEPAD: lambda: Gamepad(robot, Path(device or DEVICE))}
+    ways = {
+        KEYBOARD: keyboard,
+        GAMEPAD: lambda: Gamepad(robot, Path(device or DEVICE)),
+        **dict.fromkeys(LEADERS, lambda: leading_arm(robot, how)),
+    }
     return lookup("way to drive", ways, kind)()
 
 

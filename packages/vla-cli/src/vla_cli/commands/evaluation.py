@@ -49,8 +49,8 @@ Perturb = Annotated[
     typer.Option(
         "--perturb",
         metavar="WAY,...",
-        help="Beside it, what differs from training: camera, light, colour, start, swap, unseen, permuted, "
-        "blank; or all.",
+        help="Beside it, what differs from training: camera, light, colour, start, swap, distractors, "
+        "unseen, permuted, blank; or all.",
     ),
 ]
 

@@ -25,7 +25,10 @@ RECORD_EXAMPLE = example(
 )
 
 Robot = Annotated[
-    str | None, typer.Option("--robot", metavar="NAME", help="Robot: sim-metaworld (default), sim-libero.")
+    str | None,
+    typer.Option(
+        "--robot", metavar="NAME", help="sim-metaworld (default), sim-libero, ros2:FILE, lerobot:FILE."
+    ),
 ]
 Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", metavar="DIR", help="Checkpoint of `vla model finetune`.")
@@ -40,7 +43,9 @@ TaskFile = Annotated[
 Teleop = Annotated[
     str | None,
     typer.Option(
-        "--teleop", metavar="HOW", help="A person drives or takes over: keyboard, gamepad[:DEVICE]."
+        "--teleop",
+        metavar="HOW",
+        help="A person drives or takes over: keyboard, gamepad[:DEVICE], lerobot:FILE.",
     ),
 ]
 Judge = Annotated[

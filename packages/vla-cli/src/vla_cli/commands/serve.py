@@ -13,6 +13,7 @@ from vla_cli.parser import example, make_group
 
 LOOPBACK = "127.0.0.1"
 ROBOT = "sim-metaworld"
+ROBOTS = "sim-metaworld, sim-libero, arm, ros2:FILE or lerobot:FILE."
 SCOPES = ("read", "move")
 
 app = make_group("A policy or a robot as a service.")
@@ -78,9 +79,7 @@ def mcp(
     demo: Annotated[
         bool, typer.Option("--demo", help="Moved by the simulator's own scripted expert.")
     ] = False,
-    robot: Annotated[
-        str, typer.Option("--robot", metavar="NAME", help="sim-metaworld or sim-libero.")
-    ] = ROBOT,
+    robot: Annotated[str, typer.Option("--robot", metavar="NAME", help=ROBOTS)] = ROBOT,
     tasks: Annotated[
         list[str] | None,
         typer.Option("--tasks", metavar="A,B", help="Skills: the simulator's tasks or suites."),
@@ -120,3 +119,29 @@ def mcp(
     address = Address() if stdio else Address(host, o.split_names(public_host) or ())
     chosen = mcp_config(run, robot, named, out, demo=demo, judge=judge, address=address, **extras)
     run_mcp(chosen, stdio=stdio, tokens=tokens, scopes=o.split_names(scopes) or SCOPES)
+
+
+@app.command("ros2", epilog=example("vla serve ros2 --demo"))
+def ros2(
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", metavar="DIR", help="Policy that moves it: of `vla model finetune`."),
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Moved by the simulator's own scripted expert.")
+    ] = False,
+    robot: Annotated[str, typer.Option("--robot", metavar="NAME", help=ROBOTS)] = ROBOT,
+    tasks: Annotated[
+        list[str] | None, typer.Option("--tasks", metavar="A,B", help="Skills: the simulator's tasks.")
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option("--mapping", metavar="FILE", help="Names of topics and services, rates, in TOML."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Keep episodes there.")] = None,
+) -> None:
+    """Let nodes of ROS 2 command a robot, and tell them where it is and what it sees."""
+    from vla_cli.serving import run_ros2, station_config
+
+    named = o.split_names(tasks)
+    run_ros2(station_config("vla serve ros2", run, robot, named, out, demo=demo), run, mapping)

@@ -19,6 +19,7 @@ from vla_data.errors import ConfigError
 from vla_data.types import ActionDim, ActionSpec, RobotSpec
 
 NOWHERE = -1
+ACCELERATION = 15.0  # rad/s²: of an arm whose description names none (a Panda may do 7.5 to 20)
 AXES = "xyz"
 Bound = tuple[float, float]
 

@@ -151,7 +151,8 @@ def resting(robot: RobotSpec, seen: Observation, last: Action | None) -> Action:
     for i, dim in enumerate(robot.action.dims):
         before = 0.0 if last is None else float(last[i])
         if dim.quantity == "gripper":
-            action[i] = before
+            known = last is None and dim.mode == "absolute" and dim.name in state
+            action[i] = state[dim.name] / dim.scale if known else before
         elif dim.mode == "absolute":
             action[i] = state[dim.name] / dim.scale if dim.name in state else before
     return action

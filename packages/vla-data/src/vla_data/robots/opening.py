@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from vla_data.registry import lookup
+from vla_data.robots.by_file import BY_FILE, driver_by_file
 from vla_data.robots.kernel import SafetyKernel
+from vla_data.robots.limits import ACCELERATION, limits_of
 from vla_data.robots.scene import Scene, SimScene
 from vla_data.robots.sim_driver import sim_driver
 from vla_data.types import CameraInput
@@ -32,7 +34,7 @@ class OpenRobot:
 
 
 def open_robot(name: str, tasks: Sequence[str], cameras: Sequence[CameraInput]) -> OpenRobot:
-    """A robot by name, connected, looking through `cameras`.
+    """A robot by name, or of a file ("ros2:FILE", "lerobot:FILE"), connected, looking through `cameras`.
 
     Args:
         tasks: what will be asked of it; a simulated robot has to know them.
@@ -41,7 +43,11 @@ def open_robot(name: str, tasks: Sequence[str], cameras: Sequence[CameraInput]) 
         UnknownNameError: no such robot, task or camera.
         RobotError: it cannot be reached.
     """
-    robot = lookup("robot", ROBOTS, name)(tasks, cameras)
+    if name.partition(":")[0] in BY_FILE:
+        driver = driver_by_file(name)
+        robot = OpenRobot(SafetyKernel(driver, limits=limits_of(driver.spec, acceleration=ACCELERATION)))
+    else:
+        robot = lookup("robot", ROBOTS, name)(tasks, cameras)
     robot.kernel.connect()
     return robot
 

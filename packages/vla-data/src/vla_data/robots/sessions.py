@@ -11,6 +11,7 @@ from typing import Any, Literal
 from vla_data.config import from_dict
 from vla_data.errors import ConfigError
 from vla_data.protocols import OnProgress, Policy, no_progress
+from vla_data.robots.by_file import data_set_name
 from vla_data.robots.opening import OpenRobot, open_robot
 from vla_data.robots.robot_env import RobotEnv
 from vla_data.robots.scene import Scene
@@ -43,7 +44,7 @@ class RobotConfig:
     """Which trials are run on which robot.
 
     Args:
-        robot: by name (`vla_data.robots.opening.ROBOTS`).
+        robot: by name (`vla_data.robots.opening.ROBOTS`), or of a file: "ros2:FILE", "lerobot:FILE".
         tasks: what it is asked to do; a simulated robot has instructions of its own.
         trials: a task; tasks take turns.
         execute: actions of a chunk carried out before the policy looks again.
@@ -119,7 +120,7 @@ def run_on_robot(
             raise ConfigError("nobody judges", where=config.robot, next_step="--judge person")
         env = RobotEnv(robot.kernel, judge, names, _cap(config, robot), robot.sleep)
         trials = tuple(_in_turn(tasks, config.trials, split))
-        session = Session(out, config.robot.replace("-", "_"), trials, successes_only)
+        session = Session(out, data_set_name(config.robot), trials, successes_only)
         options = RolloutConfig(execute=config.execute, max_steps=config.max_steps)
         return run_session(session, env, policy, judge, options, on_progress)
     finally:
@@ -140,7 +141,7 @@ def record(
     """
     judged = run_on_robot(policy, config, out, "train", scene, successes_only=True, on_progress=on_progress)
     wins = [j for j in judged if j.success]
-    data = Session(out, config.robot.replace("-", "_"), ()).episodes
+    data = Session(out, data_set_name(config.robot), ()).episodes
     return {
         "robot": config.robot,
         "trials": len(judged),

@@ -13,11 +13,12 @@ import numpy as np
 
 from vla_data.errors import ConfigError
 from vla_data.robots.arm_driver import ArmDriver
+from vla_data.robots.by_file import BY_FILE, data_set_name, driver_by_file
 from vla_data.robots.control_loop import ControlLoop, MotionReport
 from vla_data.robots.driver import Driver
 from vla_data.robots.episode_log import EpisodeLog, KeptEpisodes
 from vla_data.robots.kernel import KernelConfig, SafetyKernel
-from vla_data.robots.limits import MotionLimits, limits_of
+from vla_data.robots.limits import ACCELERATION, MotionLimits, limits_of
 from vla_data.robots.motions import Motion
 from vla_data.robots.operating import Interruptible, OperatorMotion, TakenOver
 from vla_data.robots.policy_motion import AsyncConfig, PolicyMotion
@@ -33,7 +34,6 @@ from vla_data.types import CameraInput, StepResult, Trial
 
 EXPERT, ARM = "expert", "arm"
 SIMULATED = "sim-"
-ACCELERATION = 15.0  # rad/s²: of an arm whose description names none (a Panda may do 7.5 to 20)
 STEPS = 1000  # of a task of which nobody says how long it may take
 
 
@@ -42,7 +42,8 @@ class StationConfig:
     """A robot, what moves it, and where its episodes go.
 
     Args:
-        robot: "sim-metaworld", "sim-libero", "arm" (robosuite's Panda), "arm:FILE" (an MJCF or URDF).
+        robot: "sim-metaworld", "sim-libero", "arm" (robosuite's Panda), "arm:FILE" (an MJCF or URDF),
+            "ros2:FILE", "lerobot:FILE" (a file that describes it).
         tasks: that it can be told to do; of a simulated robot the simulator's.
         policy: "expert" for the simulator's scripted one, or the address of a served one.
         token: for that.
@@ -184,7 +185,7 @@ class Station:
     def _episode_log(self, kernel: SafetyKernel) -> EpisodeLog | None:
         if self.config.out is None:
             return None
-        name = "".join(c if c.isalnum() else "_" for c in self.config.robot.rpartition("/")[2])
+        name = data_set_name(self.config.robot)
         self._episodes = KeptEpisodes(self.config.out, name, kernel.spec, kernel.cameras)
         self._episodes.require_same()
         only = self.config.successes_only
@@ -230,11 +231,13 @@ def _driver(config: StationConfig) -> Driver:
     kind, _, rest = config.robot.partition(":")
     if kind == ARM:
         return ArmDriver(rest or "panda", config.control_hz)
+    if kind in BY_FILE:
+        return driver_by_file(config.robot)
     if not kind.startswith(SIMULATED):
         raise ConfigError(
             "a robot is unknown",
             where="robot",
-            expected="sim-metaworld, sim-libero, arm, or arm:FILE of an MJCF or URDF",
+            expected="sim-metaworld, sim-libero, arm, arm:FILE of an MJCF or URDF, ros2:FILE or lerobot:FILE",
             got=config.robot,
         )
     cameras = [(c.name, c.height, c.width) for c in config.cameras]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import queue
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,7 +22,8 @@ class TracingDriver:
     """A driver behind a recorder.
 
     Every line is a JSON object with `time` (the robot's, seconds), `did` ("connect", "send", "hold", "close")
-    and, of a `send`, `action`; it is handed to the operating system before the robot is told.
+    and, of a `send`, `action`. A thread of its own hands it to the operating system at once: a disk that is
+    busy for a second must not keep a robot waiting for as long.
 
     Args:
         path: appended to.
@@ -30,6 +33,9 @@ class TracingDriver:
         self.driver = driver
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a", buffering=1, encoding="utf-8")
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._keep, name="flight recorder", daemon=True)
+        self._thread.start()
 
     @property
     def spec(self) -> RobotSpec:
@@ -60,15 +66,21 @@ class TracingDriver:
     def close(self) -> None:
         self._write("close")
         self.driver.close()
-        with suppress(OSError):
-            self._file.close()
+        self._lines.put(None)
+        self._thread.join()
 
     def _write(self, did: str, action: np.ndarray | None = None) -> None:
         told = {} if action is None else {"action": [round(float(v), 6) for v in action]}
-        try:
-            self._file.write(json.dumps({"time": self.driver.clock(), "did": did, **told}) + "\n")
-        except (OSError, ValueError):  # a full disk must not keep a robot from being held
-            log.exception("the flight recorder cannot write")
+        self._lines.put(json.dumps({"time": self.driver.clock(), "did": did, **told}) + "\n")
+
+    def _keep(self) -> None:
+        while (line := self._lines.get()) is not None:
+            try:
+                self._file.write(line)
+            except (OSError, ValueError):  # a full disk is none of the robot's business
+                log.exception("the flight recorder cannot write")
+        with suppress(OSError):
+            self._file.close()
 
 
 def read_trace(path: Path) -> list[dict]:

@@ -134,6 +134,7 @@ class Perturbation:
         start: metres that the hand stands elsewhere at most when a trial begins (it moves there from its own
             start, upwards or aside).
         swap: two loose things change places, where there are two.
+        distractors: things that belong to no task and are seen beside, at most.
 
     Raises:
         ConfigError: an amount is negative, or a share above 1.
@@ -144,14 +145,15 @@ class Perturbation:
     colour: float = 0.0
     start: float = 0.0
     swap: bool = False
+    distractors: int = 0
 
     def __post_init__(self) -> None:
         shares = 0 <= self.light <= 1 and 0 <= self.colour <= 1
-        if not (0 <= self.camera <= 45 and shares and 0 <= self.start <= 0.3):
+        if not (0 <= self.camera <= 45 and shares and 0 <= self.start <= 0.3 and 0 <= self.distractors <= 20):
             raise ConfigError(
                 "a scene cannot differ like this",
                 where="Perturbation",
-                expected="camera in 0 … 45°, light and colour in 0 … 1, start in 0 … 0.3 m",
+                expected="camera 0 … 45°, light and colour 0 … 1, start 0 … 0.3 m, distractors 0 … 20",
                 got=f"{self}",
             )
 

@@ -20,6 +20,11 @@ APART = 0.5  # radians between the yaws of two tries
 PASSED = 0.13  # metres beside the way that must be cleared
 REACH, FAR_COST = 0.65, 0.15  # metres from the arm's foot, and what one farther costs: it has to stretch
 NARROW = 0.05  # metres that fingers cost where there will be no room for them
+# Panda's measures in metres (Franka's Denavit-Hartenberg parameters): shoulder above the foot, finger tips
+# below the wrist and beside it, where the hand points down. Upper arm and forearm together are 0.70.
+SHOULDER, WRIST_ABOVE, WRIST_ASIDE = 0.333, 0.21, 0.088
+BENT = 0.64  # metres from shoulder to wrist: farther the elbow is nearly straight
+MOST_LEANING = 0.45  # radians
 ROUND = ("bowl", "ramekin", "plate", "mug")
 
 
@@ -74,7 +79,7 @@ class Skills:
         while True:
             grasp = _other(self.grasps(name, between), tried)
             tried = [*tried, grasp][-TRIES:]
-            turn = turned(grasp.yaw) @ arm.down
+            turn = leaning(grasp.position + up(HOVER), arm.base) @ turned(grasp.yaw) @ arm.down
             arm.doing = f"move above the {called}"
             yield from arm.open_first()
             yield from arm.go(grasp.position + up(HOVER), turn, near=0.015)
@@ -140,6 +145,19 @@ def _other(grasps: Sequence[Grasp], tried: Sequence[Grasp]) -> Grasp:
         return abs(grasp.yaw - one.yaw) >= APART or far > 0.03
 
     return next((g for g in grasps if all(unlike(g, t) for t in tried)), grasps[0])
+
+
+def leaning(hand: np.ndarray, base: np.ndarray) -> Float64[np.ndarray, "3 3"]:
+    """How a hand leans away from the foot of the arm where it would have to stretch to point down: its tips
+    are then farther out than its wrist."""
+    way = hand - base
+    far = float(np.linalg.norm(way[:2]))
+    wrist = np.array([far - WRIST_ASIDE, way[2] + WRIST_ABOVE - SHOULDER])
+    angle = float(np.clip((np.linalg.norm(wrist) - BENT) / WRIST_ABOVE, 0.0, MOST_LEANING))
+    x, y = way[:2] / max(far, 1e-9)
+    outwards = np.array([[x, -y, 0.0], [y, x, 0.0], [0.0, 0.0, 1.0]])
+    c, s = np.cos(angle), np.sin(angle)
+    return outwards @ np.array([[c, 0.0, -s], [0.0, 1.0, 0.0], [s, 0.0, c]]) @ outwards.T
 
 
 def aligned(rotation: np.ndarray, along: np.ndarray) -> Float64[np.ndarray, "3 3"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from vla_data.sim.borrowing import placed
 from vla_data.sim.cameras import intrinsics, is_still, pose, to_matrix, zoomed
 from vla_data.sim.config import CameraView, Place, RenderMode
+from vla_data.sim.distractors import Distractor
 from vla_data.sim.render import Renderer
 from vla_data.types import Camera, Depth, Image
 
@@ -87,11 +88,13 @@ class Looker:
         depth: bool = False,
         segmentation: bool = False,
         places: Mapping[str, Place] | None = None,
+        beside: Sequence[Distractor] = (),
     ) -> Seen:
         """What each view shows; nothing is drawn, and no OpenGL needed, when nothing is asked for.
 
         Args:
             places: where views that rove look from now, by name.
+            beside: drawn as well, though the model knows nothing of it.
         """
         if not self.views or not (images or depth or segmentation):
             return Seen()
@@ -99,7 +102,13 @@ class Looker:
         for view in (at_place(v, (places or {}).get(v.name)) for v in self.views):
             with placed(model, data, view):
                 pictures[view.name] = self._renderer(kind, model, view).picture(
-                    model, data, view.source, image=images, depth=depth, segmentation=segmentation
+                    model,
+                    data,
+                    view.source,
+                    image=images,
+                    depth=depth,
+                    segmentation=segmentation,
+                    beside=beside,
                 )
                 camera = model.camera(view.source).id
                 if self._all_poses or view.moves or not is_still(model, camera):

@@ -27,6 +27,7 @@ AXES: dict[str, Perturbation] = {
     "colour": Perturbation(colour=0.5),
     "start": Perturbation(start=0.08),
     "swap": Perturbation(swap=True),
+    "distractors": Perturbation(distractors=4),
 }
 
 
@@ -36,12 +37,13 @@ IN_WORDS = {
     "colour": "half of every surface's colour replaced",
     "start": "the hand begins up to 8 cm elsewhere",
     "swap": "two loose things have changed places, where there are two",
+    "distractors": "up to four plain things stand beside those of the task; they are seen, and never touched",
 }
 
 
 def generator(seed: int, axis: str) -> np.random.Generator:
     """Chance for one axis of one trial."""
-    return np.random.default_rng([seed, STREAM, sorted(AXES).index(axis)])
+    return np.random.default_rng([seed, STREAM, list(AXES).index(axis)])
 
 
 class Appearance:

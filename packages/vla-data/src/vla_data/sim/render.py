@@ -15,6 +15,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ import numpy as np
 from vla_data.sim import gl
 from vla_data.sim.cameras import is_rolled, out_of_view
 from vla_data.sim.config import RenderMode
+from vla_data.sim.distractors import Distractor
 from vla_data.sim.meshes import thinned_meshes
 from vla_data.types import Depth, Image
 
@@ -95,19 +97,24 @@ class Renderer:
         image: bool = True,
         depth: bool = False,
         segmentation: bool = False,
+        beside: Sequence[Distractor] = (),
     ) -> Picture:
-        """What the camera called `source` in the model sees now, upright."""
+        """What the camera called `source` in the model sees now, upright.
+
+        Args:
+            beside: drawn as well, though the model knows nothing of it.
+        """
         shared_context()
         self._mujoco.mjr_setBuffer(self._mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         camera = model.camera(source).id
         turned = is_rolled(model, camera)
         colour = metres = bodies = None
         if image or depth:
-            self._update(model, data, camera, self._option)
+            self._update(model, data, camera, self._option, beside)
             colour, raw = self._pass(depth)
             metres = _upright(_metres(raw, model), turned) if depth else None
         if segmentation:
-            self._update(model, data, camera, self._solid)
+            self._update(model, data, camera, self._solid, beside)
             bodies = _upright(self._body_ids(model), turned)
         return Picture(_upright(colour, turned) if image and colour is not None else None, metres, bodies)
 
@@ -135,7 +142,7 @@ class Renderer:
         context.readDepthMap = self._mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
         return context
 
-    def _update(self, model: Any, data: Any, camera: int, option: Any) -> None:
+    def _update(self, model: Any, data: Any, camera: int, option: Any, beside: Sequence[Distractor]) -> None:
         """Fill the scene; in fast mode geoms outside the view are hidden while it is filled."""
         view = self._mujoco.MjvCamera()
         view.type, view.fixedcamid = self._mujoco.mjtCamera.mjCAMERA_FIXED, camera
@@ -148,6 +155,8 @@ class Renderer:
             self._mujoco.mjv_updateScene(model, data, option, None, view, everything, self._scene)
         finally:
             model.geom_group[:] = groups
+        for thing in beside:
+            thing.draw(self._scene)
 
     def _pass(self, depth: bool) -> tuple[np.ndarray, np.ndarray | None]:
         height, width = self._rect.height, self._rect.width

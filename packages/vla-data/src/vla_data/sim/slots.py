@@ -19,8 +19,9 @@ from vla_data.errors import ConfigError, SimError
 from vla_data.objects import ObjectName, ObjectTruth
 from vla_data.registry import lookup
 from vla_data.sim.config import Perturbation, Place
+from vla_data.sim.distractors import Distractor, scattered
 from vla_data.sim.looking import Looker, Seen
-from vla_data.sim.perturbing import Appearance, nudges, swap_places, turned_cameras
+from vla_data.sim.perturbing import Appearance, generator, nudges, swap_places, turned_cameras
 from vla_data.sim.roving import first_places, moved
 from vla_data.sim.truth import SceneObjects
 from vla_data.types import Observation, RobotSpec, StepResult, Trial
@@ -43,6 +44,7 @@ class Slot:
     turned: Mapping[str, Place] = field(
         default_factory=dict
     )  # where cameras look from that should stand still
+    beside: tuple[Distractor, ...] = ()  # things that belong to no task
 
     @property
     def looks_from(self) -> dict[str, Place]:
@@ -184,6 +186,9 @@ class SlotEnv(ABC):
                     nudge[-1] = -action.gripper_closes  # open
                 self._step(slot, nudge)
             slot.steps, slot.ended = 0, False
+        if how.distractors:
+            bodies = self._scene(slot).bodies
+            slot.beside = scattered(model, data, bodies, how.distractors, generator(seed, "distractors"))
 
     def _slot(self, slot: int) -> Slot:
         if slot not in self._slots:
@@ -223,6 +228,7 @@ class SlotEnv(ABC):
             depth=depth,
             segmentation=segmentation,
             places=slot.looks_from,
+            beside=slot.beside,
         )
 
     def _step_one(self, slot: Slot, action: ndarray) -> StepResult:

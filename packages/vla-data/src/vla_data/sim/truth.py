@@ -49,15 +49,15 @@ class SceneObjects:
             )
         self._mujoco: Any = importlib.import_module("mujoco")
         self.names = tuple(named.values())
-        self._bodies, self._rows = tuple(named), rows
-        self._row_of = _rows_of_bodies(model, self._bodies)
+        self.bodies, self._rows = tuple(named), rows
+        self._row_of = _rows_of_bodies(model, self.bodies)
         self._centres = self._local_centres(model, hidden_groups)
 
     def truth(self, model: Any, data: Any, observation: Observation) -> ObjectTruth:
         """The table now; masks of the cameras whose segmentation the observation holds."""
         position, velocity = np.zeros((2, self._rows, 3), np.float32)
         twist = np.zeros(6)
-        for row, body in enumerate(self._bodies):
+        for row, body in enumerate(self.bodies):
             turn = data.xmat[body].reshape(3, 3)
             offset = turn @ self._centres[row]
             kind = self._mujoco.mjtObj.mjOBJ_XBODY
@@ -74,8 +74,8 @@ class SceneObjects:
         group = model.geom_group
         drawn = (group < DRAWN_GROUPS) & (group != HIDDEN_GROUP) & ~np.isin(group, hidden_groups)
         rows = self._row_of[model.geom_bodyid].astype(int) - 1
-        centres = np.zeros((len(self._bodies), 3))
-        for row, body in enumerate(self._bodies):
+        centres = np.zeros((len(self.bodies), 3))
+        for row, body in enumerate(self.bodies):
             mine = rows == row
             chosen = np.flatnonzero(mine & drawn) if (mine & drawn).any() else np.flatnonzero(mine)
             corners = [_corners(model, data, int(geom)) for geom in chosen]

@@ -34,6 +34,7 @@ class AlignConfig:
         blind: leave the pictures out: what words alone can win.
         named: weight of telling which things a question names, beside the answer (`grounding`).
         placed: weight of telling where each thing is and how fast.
+        compared: weight of telling how one of two things differs from the other.
         first: the training of the projector, encoder and language model as they are; 0 steps leave it out.
         both: the training of all three.
         shown: scenes on the page.
@@ -47,6 +48,7 @@ class AlignConfig:
     blind: bool = False
     named: float = 0.5
     placed: float = 1.0
+    compared: float = 0.5
     first: FitConfig = field(
         default_factory=lambda: FitConfig(
             steps=100, batch_size=64, learning_rate=1e-3, warmup_steps=20, checkpoint_every=100
@@ -57,7 +59,7 @@ class AlignConfig:
             steps=1500,
             batch_size=64,
             optimizer="muon",
-            learning_rate=5e-3,
+            learning_rate=6e-3,
             weight_decay=1e-2,
             warmup_steps=50,
             ema_decay=0.998,

@@ -3,7 +3,8 @@
 An answer teaches little as long as the model neither finds the thing that a question names nor knows what to
 read off it: each is worth nothing without the other. So halfway up the language model every thing is asked
 directly which part of the question names it (as MDETR aligns words with boxes, Kamath et al. 2021,
-arXiv:2104.12763), and where it is and how fast. Labels teach that; nothing of it is used or kept afterwards.
+arXiv:2104.12763), and where it is and how fast; one layer further up, the later of two that are named says
+how the first differs from the second. Labels teach that; nothing of it is used or kept afterwards.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from vla_model.align.network import VIDEO, SceneModel
-from vla_model.align.questions import TENTH, Facts, Question
+from vla_model.align.questions import ASIDE, DEEPER, FASTER, TENTH, Facts, Question
 from vla_model.lm.gpt import IGNORED, rms_norm
 
 ROLES = 3  # not named, named, named second
 BINS = (21, 31, 10)  # tenths of a metre right of the axis (−1 … 1) and ahead (0 … 3), tenths of m/s
 OFFSET = (10, 0, 0)
+MARGINS = np.array((ASIDE, DEEPER, FASTER))  # right, ahead, speed: below these two things do not differ
 
 
 class Taught(nn.Module):
@@ -30,15 +32,16 @@ class Taught(nn.Module):
 
     Args:
         model: of which alone something is kept.
-        named, placed: weights of the two losses beside that of the answers.
+        named, placed, compared: weights of the three losses beside that of the answers.
     """
 
-    def __init__(self, model: SceneModel, named: float, placed: float) -> None:
+    def __init__(self, model: SceneModel, named: float, placed: float, compared: float) -> None:
         super().__init__()
-        self.model, self.weights = model, (named, placed)
+        self.model, self.weights = model, (named, placed, compared)
         width = model.gpt.config.width
         self.role = nn.Linear(width, ROLES)
         self.place = nn.Linear(width, sum(BINS))
+        self.more = nn.Linear(width, 2 * len(MARGINS))
 
     def training_loss(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A batch of `SceneBatches`."""
@@ -50,13 +53,17 @@ class Taught(nn.Module):
         loss = F.cross_entropy(logits.flatten(0, 1), batch["targets"].flatten(), ignore_index=IGNORED)
         said = batch["targets"] != IGNORED
         right = (logits.argmax(-1) == batch["targets"])[said].float().mean()
-        marks = rms_norm(layers[(len(layers) - 1) // 2][tokens == VIDEO])
-        things = marks.reshape(len(asked), -1, marks.shape[-1])
+        middle = (len(layers) - 1) // 2
+        further = max(middle, len(layers) - 2)
+        things, later = (_at_things(layers[i], tokens) for i in (middle, further))
         kinds = torch.where(seen.mask, seen.kinds, -1)[asked]
-        named = self._named(things, kinds, batch["named"])
-        placed = self._placed(things, kinds, batch["facts"][asked])
-        total = loss + self.weights[0] * named + self.weights[1] * placed
-        told = {"answers": loss, "named": named, "placed": placed, "token_accuracy": right}
+        beside = {
+            "named": self._named(things, kinds, batch["named"]),
+            "placed": self._placed(things, kinds, batch["facts"][asked]),
+            "compared": self._compared(later, kinds, batch["named"], batch["compared"]),
+        }
+        total = loss + sum(w * told for w, told in zip(self.weights, beside.values(), strict=True))
+        told = {"answers": loss, **beside, "token_accuracy": right}
         return {"loss": total, **{name: value.detach() for name, value in told.items()}}
 
     def _named(self, things: Tensor, kinds: Tensor, named: Tensor) -> Tensor:
@@ -70,6 +77,16 @@ class Taught(nn.Module):
             targets = of_kind(facts[..., number], kinds, IGNORED)
             losses.append(_mean_loss(logits, torch.where(alone, targets, IGNORED)))
         return torch.stack(losses).mean()
+
+    def _compared(self, things: Tensor, kinds: Tensor, named: Tensor, compared: Tensor) -> Tensor:
+        """At the later of the two that are named, where each is seen once."""
+        roles = of_kind(named, kinds, 0)
+        pair = ((roles == 1).sum(dim=1) == 1) & ((roles == 2).sum(dim=1) == 1)
+        order = torch.arange(roles.shape[1], device=roles.device)
+        later = torch.where(roles > 0, order, 0).argmax(dim=1)
+        logits = self.more(things[torch.arange(len(things), device=things.device), later])
+        targets = torch.where(pair[:, None], compared, IGNORED)
+        return _mean_loss(logits.reshape(len(things), len(MARGINS), 2), targets)
 
     def optimizer_groups(self) -> list[dict]:
         """Those of the language model, its embedding at a third of its rate, and the rest beside."""
@@ -100,6 +117,24 @@ def named_table(
     return torch.from_numpy(table)
 
 
+def compared_table(questions: Sequence[Question], facts: Sequence[Facts]) -> Int64[Tensor, "questions 3"]:
+    """Whether the thing named first is further right, further ahead, faster than the one named second: 1, 0;
+    `IGNORED` where they do not differ clearly or are not two.
+
+    Args:
+        facts: of the scene of each question.
+    """
+    table = np.full((len(questions), len(MARGINS)), IGNORED, np.int64)
+    for row, (question, scene) in enumerate(zip(questions, facts, strict=True)):
+        names = (*question.first, *question.second)
+        if len(question.first) == len(question.second) == 1 and all(scene.names.count(n) == 1 for n in names):
+            one, other = (scene.names.index(name) for name in names)
+            values = np.stack([scene.position[:, 0], scene.position[:, 2], scene.speed], axis=-1)
+            more = values[one] - values[other]
+            table[row] = np.where(np.abs(more) >= MARGINS, more > 0, IGNORED)
+    return torch.from_numpy(table)
+
+
 def facts_table(facts: Sequence[Facts], class_names: Sequence[str]) -> Int64[Tensor, "scenes classes 3"]:
     """Bins of place and speed of the thing of each class; `IGNORED` where there is none, or several."""
     table = np.full((len(facts), len(class_names), len(BINS)), IGNORED, np.int64)
@@ -111,6 +146,12 @@ def facts_table(facts: Sequence[Facts], class_names: Sequence[str]) -> Int64[Ten
                 tenths = np.round(np.array([x, z, scene.speed[thing]]) / TENTH).astype(int) + OFFSET
                 table[row, column] = np.clip(tenths, 0, np.array(BINS) - 1)
     return torch.from_numpy(table)
+
+
+def _at_things(layer: Float[Tensor, "b t d"], tokens: Int64[Tensor, "b t"]) -> Float[Tensor, "b n d"]:
+    """What a layer says at the marks of the video."""
+    marks = rms_norm(layer[tokens == VIDEO])
+    return marks.reshape(len(tokens), -1, marks.shape[-1])
 
 
 def _mean_loss(logits: Float[Tensor, "b n c"], targets: Int64[Tensor, "b n"]) -> Float[Tensor, ""]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vla_data.errors import DataError
 from vla_data.protocols import EpisodeSource
-from vla_model.align.grounding import facts_table, named_table
+from vla_model.align.grounding import compared_table, facts_table, named_table
 from vla_model.align.network import SceneModel, question_batch
 from vla_model.align.questions import Facts, ask_some, facts_of
 from vla_model.lm.tokenizer import Tokenizer
@@ -80,12 +80,15 @@ class SceneBatches:
     def __call__(self, step: int) -> Mapping[str, Tensor]:
         rng = np.random.default_rng((self.seed, ASK_STREAM, step))
         rows = rng.integers(0, len(self.scenes.facts), self.size)
-        asked = [ask_some(self.scenes.facts[r], rng, self.questions) for r in rows]
+        facts = [self.scenes.facts[r] for r in rows]
+        asked = [ask_some(scene, rng, self.questions) for scene in facts]
         every = [question for some in asked for question in some]
+        where = [scene for scene, some in zip(facts, asked, strict=True) for _ in some]
         return {
             **self.scenes.windows(rows, self.history),
             **question_batch(self.tokenizer, self.count, every, self.context),
             "named": named_table(every, self.classes),
-            "facts": facts_table([self.scenes.facts[r] for r in rows], self.classes),
+            "facts": facts_table(facts, self.classes),
+            "compared": compared_table(every, where),
             "scene": torch.repeat_interleave(torch.tensor([len(some) for some in asked])),
         }

@@ -114,7 +114,7 @@ def _train(
 ) -> dict[str, FitResult]:
     """The projector alone, then everything."""
     results = {}
-    taught = Taught(model, config.named, config.placed)
+    taught = Taught(model, config.named, config.placed, config.compared)
     inner = (*model.encoder.parameters(), *model.gpt.parameters())
     for name, loop, free in (("projector", config.first, False), ("both", config.both, True)):
         for parameter in inner:
