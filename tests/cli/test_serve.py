@@ -1,4 +1,4 @@
-"""`vla serve policy`: who may ask, and what is said to the person who starts it."""
+"""`vla serve`: who may ask, and what is said to the person who starts it."""
 
 from __future__ import annotations
 
@@ -75,3 +75,30 @@ def test_eval_takes_an_address_or_a_name(vla, tmp_path):
     assert ran.code != 0
     assert "cannot be reached" in ran.err
     assert "vla serve policy" in ran.err
+
+
+def test_a_robot_that_others_can_reach_needs_a_name(vla):
+    ran = vla("serve", "mcp", "--demo", "--host", "0.0.0.0")
+    assert (ran.code, "--host 0.0.0.0 --public-host NAME" in ran.err) == (2, True)
+    ran = vla("serve", "mcp", "--demo", "--host", "::", "--public-host", "a.example,*")
+    assert (ran.code, "a public host cannot be like this" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("0.0.0.0", True)])
+def test_tokens_that_others_can_read_are_warned_of(vla, asked, tmp_path, host, warned):
+    ran = vla("serve", "policy", tmp_path, "--port", 0, "--host", host)
+    assert (ran.code, "not encrypted" in ran.err) == (0, warned)
+
+
+def test_a_policy_listens_at_the_loopback_of_ipv6(vla, monkeypatch, tmp_path):
+    addresses = []
+
+    def ask(server: PolicyServer) -> None:
+        remote = RemotePolicy(f"ws://[::1]:{server.port}", server.config.token)
+        addresses.append(remote.address)
+        remote.close()
+
+    monkeypatch.setattr(PolicyServer, "serve_forever", ask)
+    monkeypatch.setattr("vla_model.serving.policy_server.load_policy", lambda path: Echo(FLAT))
+    ran = vla("serve", "policy", tmp_path, "--port", 0, "--host", "::1")
+    assert (ran.code, f"at {addresses[0]};" in ran.err) == (0, True)

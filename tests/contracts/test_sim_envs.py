@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 
 from vla_data.errors import SimError, UnknownNameError
 from vla_data.objects import LabelledEnv
-from vla_data.protocols import SimEnv
+from vla_data.protocols import ContinuingEnv, SimEnv
 from vla_data.rollout import RolloutConfig, rollout
 from vla_data.sim import CameraView, RandomPolicy, SimConfig, make_env
 from vla_data.sim.placements import placement_seed
@@ -130,6 +130,22 @@ def test_an_observation_has_the_promised_shapes(env: SimEnv, case: Case) -> None
         assert seen.depth[view.name].min() > 0
         assert seen.segmentation[view.name].dtype == np.int32
         assert (camera.pose is None) == (view.name in seen.poses)
+
+
+def test_another_trial_begins_in_the_scene_as_it_stands(env: SimEnv, case: Case) -> None:
+    assert isinstance(env, ContinuingEnv)
+    drive(env, 0, trial(case))
+    (before,) = env.observe([0])
+    assert not env.go_on(0, trial(case, 2, task=1))  # it needs another scene
+    assert_same(env.observe([0])[0], before)
+    assert env.observe([0])[0].instruction == "do 1"
+    assert env.go_on(0, trial(case, 2))
+    (after,) = env.observe([0])
+    assert (after.time, after.instruction) == (0.0, "do 2")
+    assert_same(replace(after, time=before.time), before)
+    assert not env.step([0], actions(env, 0))[0].ended
+    with pytest.raises(UnknownNameError):
+        env.go_on(0, Trial("fly", 1, ""))
 
 
 def test_the_truth_about_objects_fits_what_is_seen(env: SimEnv, case: Case) -> None:

@@ -20,13 +20,14 @@ from vla_data.sim import (
     make_expert,
     pictures_of,
 )
+from vla_data.sim.libero import PRIVILEGED, LiberoEnv
 from vla_data.sim.libero_arm import half_turn, rotation_vector, turned
 from vla_data.sim.libero_expert import programme
 from vla_data.sim.libero_grasps import OPENING, around, by_rim, closing
 from vla_data.sim.libero_skills import MOST_LEANING, SHOULDER, WRIST_ABOVE, Skills, leaning
 from vla_data.sim.libero_spots import words
 from vla_data.sim.placements import placement_seed
-from vla_data.types import Trial
+from vla_data.types import ObservationWindow, Trial
 
 NOTHING = np.zeros((0, 3))
 NOBODY = Skills.__new__(Skills)
@@ -158,6 +159,43 @@ def test_the_expert_does_its_tasks_and_says_what_it_is_about(
     said = [s.text for s in done.episode.substeps]
     assert len(said) >= 3
     assert any(DRIVEN[task] in text for text in said)
+
+
+def test_tasks_of_one_scene_are_done_one_after_the_other_where_the_last_one_ended(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(libero_names.ASSETS_VARIABLE, str(shared / "libero-assets"))
+    stove, bowl = "libero_goal/turn_on_the_stove", "libero_goal/put_the_bowl_on_the_stove"
+    elsewhere = "libero_object/pick_up_the_butter_and_place_it_in_the_basket"
+    env = make_env("libero", (stove, bowl, elsewhere), SimConfig(cameras=()))
+    assert isinstance(env, LiberoEnv)
+    expert = make_expert(env)
+
+    def driven() -> bool:
+        expert.reset([0], [0])
+        for _ in range(env.max_steps(bowl)):
+            (seen,) = env.observe([0], images=False, privileged=True)
+            (chunk,) = expert.infer([ObservationWindow((seen,), np.zeros((0, 7), np.float32))])
+            (result,) = env.step([0], chunk.actions)
+            if result.success:
+                return True
+        return False
+
+    def scene() -> np.ndarray:
+        return env.observe([0], images=False, privileged=True)[0].privileged[PRIVILEGED]
+
+    env.reset([0], [Trial(stove, placement_seed("validation", 1), "")])
+    assert driven()
+    before = scene()
+    assert not env.go_on(0, Trial(elsewhere, 1, ""))
+    assert env.go_on(0, Trial(bowl, 1, "put the bowl on the stove"))
+    np.testing.assert_array_equal(scene(), before)
+    assert not env.step([0], np.zeros((1, 7), np.float32))[0].success
+    assert driven()
+    assert [fact[0] for fact in env.inside(0)[2]] == ["on"]
+    env.reset([0], [Trial(stove, placement_seed("validation", 1), "")])
+    assert [fact[0] for fact in env.inside(0)[2]] == ["turnon"]
+    env.close()
 
 
 def test_a_hand_leans_only_where_the_arm_would_have_to_stretch():

@@ -254,6 +254,28 @@ def test_episodes_are_kept_one_by_one_and_put_together(tmp_path: Path):
     assert [source[i].metadata["success"] for i in range(3)] == [True, False, True]
 
 
+@pytest.mark.parametrize("successes_only", [False, True])
+def test_an_episode_waits_for_its_verdict(tmp_path: Path, successes_only: bool):
+    from vla_data.formats import open_episodes
+
+    kept = KeptEpisodes(tmp_path, "arm", ARM, ())
+    log = EpisodeLog(kept, ARM, (), successes_only=successes_only)
+    verdicts: list[bool | None] = [True, None, False, True, None]  # None: nobody said anything
+    for number, verdict in enumerate(verdicts):
+        log.expect(Trial("wave", number, "wave your hand"))
+        log.step(Observation(0.0, {}, floats(0, 0, 0)), floats(number, 0, 0), StepResult(0.0, False))
+        log.end(None)
+        if verdict is not None:
+            log.judge(verdict)
+            log.judge(not verdict)  # the first one counts
+    log.close()
+    kept.assemble("waving")
+    source = open_episodes(str(kept.directory))
+    told = [(float(e.action[0, 0]), e.metadata["success"]) for e in (source[i] for i in range(len(source)))]
+    every = [(0.0, True), (1.0, False), (2.0, False), (3.0, True), (4.0, False)]
+    assert told == ([t for t in every if t[1]] if successes_only else every)
+
+
 def test_episodes_of_another_robot_are_not_mixed(tmp_path: Path):
     from tests.data.robot_driver import HAND
 

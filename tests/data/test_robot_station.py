@@ -48,3 +48,11 @@ def test_an_arm_without_a_policy_has_no_skills():
         assert not station.skills
         with pytest.raises(ConfigError, match="nothing carries out skills"):
             station.motion("reach", "reach", None, 0, arrange=False)
+
+
+def test_a_robot_without_a_simulator_is_judged_by_who_gave_the_task():
+    with open_station(StationConfig("arm")) as station:
+        assert station.judge == "agent"
+    wrong = StationConfig("arm", judge="simulator")
+    with pytest.raises(ConfigError, match="knows whether a task was done"), open_station(wrong):
+        pass

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import anyio
 import pytest
@@ -13,8 +15,11 @@ pytest.importorskip("mcp")
 from starlette.types import Message, Receive, Scope, Send
 
 from vla_data.errors import ConfigError, UnknownNameError
+from vla_model.serving.audit import AuditLog
 from vla_model.serving.guard import AT_ONCE, CALLER, GONE, MOST_BODY, Guard
-from vla_model.serving.mcp_server import FIRST, RIGHTS, WAITING
+from vla_model.serving.mcp_server import FIRST, WAITING
+from vla_model.serving.refusals import Refusals
+from vla_model.serving.rights import TOOLS as RIGHTS
 from vla_model.serving.tokens import (
     SCOPES,
     Caller,
@@ -89,7 +94,7 @@ async def asked(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": method, "path": path, "headers": headers}
+    scope = {"type": "http", "method": method, "path": path, "headers": headers, "client": ("10.0.0.9", 1)}
     await guard(scope, receive, send)
     return sent[0]["status"], {k.decode(): v.decode() for k, v in sent[0]["headers"]}
 
@@ -101,7 +106,7 @@ def inner() -> Inner:
 
 @pytest.fixture
 def guard(inner: Inner) -> Guard:
-    return Guard(inner, CALLERS, RIGHTS, WAITING, FIRST, [HOST, "localhost:8010"])
+    return Guard(inner, CALLERS, WAITING, FIRST, [HOST, "localhost:8010"])
 
 
 def run(do: Callable, *args: object) -> object:
@@ -134,8 +139,51 @@ def test_a_tool_beyond_the_scopes_of_a_token_is_forbidden(guard: Guard, inner: I
 
 @pytest.mark.parametrize("scopes", [("read",), ("move",), ("admin",)])
 def test_whoever_may_come_in_may_stop(inner: Inner, scopes: tuple):
-    guard = Guard(inner, [caller_of("anybody", MOVER, scopes)], RIGHTS, WAITING, FIRST, [HOST])
+    guard = Guard(inner, [caller_of("anybody", MOVER, scopes)], WAITING, FIRST, [HOST])
     assert run(lambda: asked(guard, call("stop")))[0] == 200  # type: ignore[index]
+
+
+def request(method: str, **params: object) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["resources/list", "resources/read", "resources/subscribe", "resources/templates/list", "prompts/list",
+     "prompts/get", "completion/complete", "subscriptions/listen", "tasks/result", "something/new"],
+)  # fmt: skip
+def test_a_token_that_may_only_move_reads_nothing(inner: Inner, method: str):
+    guard = Guard(inner, [caller_of("blind", MOVER, ("move",))], WAITING, FIRST, [HOST])
+    status, headers = run(lambda: asked(guard, request(method, uri="robot://state")))  # type: ignore[misc]
+    assert (status, inner.came) == (403, [])
+    assert 'scope="read"' in headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("path", ["/status", "/camera.png", "/reset_stop", "/status/", "/anything"])
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
+def test_nor_does_it_see_a_page(inner: Inner, path: str, method: str):
+    guard = Guard(inner, [caller_of("blind", MOVER, ("move",))], WAITING, FIRST, [HOST])
+    assert run(lambda: asked(guard, path=path, method=method))[0] == 403  # type: ignore[index]
+    assert run(lambda: asked(guard, request("ping"), path=path, method=method))[0] == 403  # type: ignore[index]
+    assert not inner.came
+
+
+@pytest.mark.parametrize("body", [b"", call("get_state"), call("stop"), request("ping"), b"[]"])
+@pytest.mark.parametrize(("scopes", "told"), [(("read", "move"), 403), (SCOPES, 200)])
+def test_an_administrator_alone_takes_a_stop_back_whatever_is_sent_along(
+    inner: Inner, body: bytes, scopes: tuple, told: int
+):
+    guard = Guard(inner, [caller_of("anybody", MOVER, scopes)], WAITING, FIRST, [HOST])
+    assert run(lambda: asked(guard, body, path="/reset_stop"))[0] == told  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "method", ["initialize", "server/discover", "ping", "tools/list", "notifications/cancelled"]
+)
+def test_but_it_comes_in(inner: Inner, method: str):
+    guard = Guard(inner, [caller_of("blind", MOVER, ("move",))], WAITING, FIRST, [HOST])
+    assert run(lambda: asked(guard, request(method)))[0] == 200  # type: ignore[index]
+    assert run(lambda: asked(guard, path="/stop"))[0] == 200  # type: ignore[index]
 
 
 def test_what_a_client_that_hung_up_had_asked_for_is_not_done_later(guard: Guard, inner: Inner):
@@ -192,7 +240,7 @@ def test_what_is_urgent_is_done_before_the_server_reads_on(inner: Inner):
     async def stop(caller: Caller, arguments: Mapping[str, object]) -> None:
         stopped.append((caller.name, len(inner.came), arguments.get("reason")))
 
-    guard = Guard(inner, CALLERS, RIGHTS, WAITING, FIRST, [HOST], {"stop": stop})
+    guard = Guard(inner, CALLERS, WAITING, FIRST, [HOST], {"stop": stop})
     run(lambda: asked(guard, call("get_state")))
     run(lambda: asked(guard, call("stop", reason="a hand"), READER))
     assert run(lambda: asked(guard, call("stop"), "nobody-knows-this"))[0] == 401  # type: ignore[index]
@@ -233,6 +281,77 @@ def test_short_calls_wait_for_each_other_and_a_stop_for_nobody(guard: Guard, inn
 
     run(main)
     assert len(inner.came) == 22
+
+
+# ------------------------------------------------------------------ what is written down
+
+
+def test_whoever_is_refused_is_written_down(inner: Inner, tmp_path: Path):
+    audit = AuditLog(tmp_path / "audit.jsonl")
+    guard = Guard(inner, CALLERS, WAITING, FIRST, [HOST], refused=audit.refused)
+    run(lambda: asked(guard, host="evil.example"))
+    run(lambda: asked(guard, call("get_state"), "a-secret-that-is-wrong"))
+    run(lambda: asked(guard, call("run_task"), READER))
+    run(lambda: asked(guard, b"x" * (MOST_BODY + 1)))
+    run(lambda: asked(guard, call("get_state")))  # who comes in is written down by the server
+    lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    told = [(line["caller"], line["what"], line["reason"], line["remote"], line["count"]) for line in lines]
+    assert told == [
+        ("?", "host evil.example", "host", "10.0.0.9", 1),
+        ("?", "/mcp", "token", "10.0.0.9", 1),
+        ("reader", "run_task", "scope", "10.0.0.9", 1),
+        ("mover", "/mcp", "body", "10.0.0.9", 1),
+    ]
+    assert {line["outcome"] for line in lines} == {"refused"}
+    assert "secret" not in (tmp_path / "audit.jsonl").read_text()
+    assert audit.latest() == lines
+
+
+def test_a_crowd_is_counted():
+    now = 0.0
+    refusals = Refusals(lambda: now)
+    lines: list[tuple[float, int]] = []
+    for step in range(100_000):  # for 1000 seconds
+        now = step / 100
+        lines += [(now, line["count"]) for line in refusals.add("?", f"/{step}", "token", "10.0.0.9")]
+    assert lines[0] == (0.0, 1)
+    apart = [after - before for (before, _), (after, _) in itertools.pairwise(lines)]
+    assert apart == sorted(apart)
+    assert (apart[0], apart[-1]) == (1.0, 60.0)
+    assert len(lines) < 25
+    (last,) = refusals.due(every=True)
+    assert sum(count for _, count in lines) + last["count"] == 100_000
+    assert last["what"] == "/99999"
+    assert refusals.due(every=True) == []
+
+
+def test_refusals_of_others_are_not_lost_in_a_crowd_and_a_crowd_is_forgotten():
+    now = 0.0
+    refusals = Refusals(lambda: now)
+    for step in range(1000):
+        now = step / 10
+        refusals.add("?", "/mcp", "token", "10.0.0.9")
+    assert [line["caller"] for line in refusals.add("reader", "run_task", "scope", "10.0.0.7")] == ["reader"]
+    now += 1000
+    (line,) = refusals.due()
+    assert line["count"] > 100
+    now += 1000
+    assert len(refusals.add("?", "/mcp", "token", "10.0.0.9")) == 1
+    now += 1.5
+    assert len(refusals.add("?", "/mcp", "token", "10.0.0.9")) == 1
+
+
+def test_what_is_counted_is_written_with_the_next_line_or_at_the_end(tmp_path: Path):
+    audit = AuditLog(tmp_path / "audit.jsonl")
+    for _ in range(5):
+        audit.refused("?", "/mcp", "token", "10.0.0.9")
+    audit.add("reader", "get_state", "ok")
+    audit.close()
+    audit.add("reader", "get_state", "ok")  # a call that was under way
+    lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert [(line["what"], line.get("count")) for line in lines] == [
+        ("/mcp", 1), ("get_state", None), ("/mcp", 4)
+    ]  # fmt: skip
 
 
 # ------------------------------------------------------------------ tokens

@@ -17,7 +17,8 @@ pytest.importorskip("mcp")
 from vla_data.errors import VlaError
 from vla_data.robots.driver import RobotError
 from vla_data.robots.kernel import RefusedError
-from vla_model.serving.jobs import BusyError, Item, Job, Jobs, new_job
+from vla_model.serving.job import Item, Job, new_job
+from vla_model.serving.jobs import BusyError, Jobs, NothingToJudgeError
 from vla_model.serving.skills import UnknownSkillError, find_skill
 
 SKILLS = {"reach": ["reach the goal", "go to the goal"], "drawer-open": ["open the drawer", "pull it open"]}
@@ -50,6 +51,8 @@ class FakeLink:
                 self.outcomes.pop(0)
             return {"motion": {"number": self.number, "state": state, "said": "", "steps": 3}}
         self.asked.append((do, told))
+        if do == "judge":
+            return {}
         if self.refuses is not None and do in ("task", "reach"):
             raise self.refuses
         self.number, self.ends = self.number + 1, time.monotonic() + self.takes
@@ -115,6 +118,95 @@ def test_a_job_that_nobody_waits_for_pauses_and_goes_on():
     until(lambda: job.over)
     assert job.state == "succeeded"
     assert len(link.asked) == 2
+
+
+def judged(link: FakeLink) -> Jobs:
+    return Jobs(link, judge="agent")
+
+
+@pytest.mark.parametrize("outcome", ["ended", "succeeded"])
+def test_where_an_agent_judges_nothing_moves_until_it_did(outcome: str):
+    link = FakeLink(outcome)
+    jobs, job = judged(link), tasks("drawer-open", "reach", options={"arrange": True})
+    jobs.attend(jobs.add(job))
+    until(lambda: job.unjudged is not None and jobs._driving is None)
+    time.sleep(0.1)  # somebody still waits for it
+    jobs.leave(job)
+    jobs.attend(job)
+    assert (job.state, job.checklist()) == ("paused", "- [?] open the drawer\n- [ ] reach the goal")
+    assert "look, and tell" in job.said
+    assert len(link.asked) == 1
+    jobs.judge(job, "success")
+    until(lambda: job.unjudged is not None and "reach" in job.said)
+    jobs.judge(job, "again")
+    until(lambda: len([do for do, _ in link.asked if do == "task"]) == 3 and job.unjudged is not None)
+    jobs.judge(job, "success")
+    assert (job.state, job.checklist()) == ("succeeded", "- [x] open the drawer\n- [x] reach the goal")
+    told = [(told["skill"], told["arrange"]) for do, told in link.asked if do == "task"]
+    assert told == [("drawer-open", True), ("reach", True), ("reach", False)]
+    verdicts = [(told["number"], told["success"]) for do, told in link.asked if do == "judge"]
+    assert verdicts == [(1, True), (2, False), (3, True)]
+
+
+def test_a_sub_task_that_an_agent_gives_up_fails_its_job():
+    jobs, job = judged(FakeLink("ended")), tasks("drawer-open", "reach")
+    jobs.attend(jobs.add(job))
+    until(lambda: job.unjudged is not None)
+    jobs.judge(job, "failure")
+    assert (job.state, job.said) == ("failed", "open the drawer: not done")
+    assert job.checklist() == "- [!] open the drawer\n- [ ] reach the goal"
+
+
+def test_a_verdict_that_nothing_waits_for_is_an_error():
+    link = FakeLink("ended", takes=0.3)
+    jobs, job = judged(link), tasks("drawer-open")
+    jobs.attend(jobs.add(job))
+    until(lambda: bool(link.asked))
+    with pytest.raises(NothingToJudgeError, match="no sub-task waits"):
+        jobs.judge(job, "success")
+    until(lambda: job.unjudged is not None)
+    jobs.cancel(job, "enough")
+    assert job.checklist() == "- [ ] open the drawer"
+    with pytest.raises(NothingToJudgeError):
+        jobs.judge(job, "success")
+    assert job.state == "cancelled"
+
+
+def test_of_many_verdicts_at_once_one_counts():
+    for _ in range(20):
+        link = FakeLink("ended", takes=0.0)
+        jobs, job = judged(link), tasks("drawer-open", "reach")
+        jobs.attend(jobs.add(job))
+        until(lambda job=job: job.unjudged is not None)
+        counted: list[bool] = []
+
+        def tell(jobs: Jobs = jobs, job: Job = job, counted: list[bool] = counted) -> None:
+            try:
+                jobs.judge(job, "failure")
+            except NothingToJudgeError:
+                return
+            counted.append(True)
+
+        threads = [threading.Thread(target=tell) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (counted, job.state) == ([True], "failed")
+
+
+def test_a_verdict_for_a_job_that_nobody_waits_for_does_not_move_the_robot():
+    link = FakeLink("ended")
+    jobs, job = judged(link), tasks("drawer-open", "reach")
+    jobs.attend(jobs.add(job))
+    until(lambda: job.unjudged is not None)
+    jobs.leave(job)
+    jobs.judge(job, "success")
+    time.sleep(0.1)
+    assert (job.state, len(link.held)) == ("paused", 1)
+    jobs.attend(job)
+    until(lambda: job.unjudged is not None)
+    assert "reach" in job.said
 
 
 def test_only_an_unattended_job_goes_on_alone():

@@ -31,8 +31,9 @@ from mcp.client.streamable_http import streamable_http_client
 from vla_data.robots.station import StationConfig
 from vla_data.types import CameraInput
 from vla_model.serving.guard import MOST_BODY
-from vla_model.serving.mcp_server import ANYBODY, RIGHTS
 from vla_model.serving.mcp_service import McpConfig, McpService, open_service
+from vla_model.serving.rights import ANYBODY
+from vla_model.serving.rights import TOOLS as RIGHTS
 from vla_model.serving.tokens import SCOPES, caller_of
 
 TOKENS = {"reader": "reader-token-0123456", "agent": "agent-token-01234567", "admin": "admin-token-01234567"}

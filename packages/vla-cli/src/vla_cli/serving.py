@@ -19,6 +19,16 @@ VIEWS = {
     "sim-libero": (("agentview", 256, 256), ("robot0_eye_in_hand", 128, 128)),
 }
 
+# Of one scene, so that a checklist goes on where the sub-task before it ended; the scripted expert does them.
+TASKS = {
+    "sim-libero": (
+        "libero_goal/turn_on_the_stove",
+        "libero_goal/put_the_bowl_on_the_stove",
+        "libero_goal/put_the_wine_bottle_on_the_rack",
+        "libero_goal/open_the_middle_drawer_of_the_cabinet",
+    )
+}
+
 
 def mcp_config(
     run: Path | None,
@@ -27,19 +37,26 @@ def mcp_config(
     out: Path | None,
     *,
     demo: bool,
+    judge: str | None = None,
     **extras: Any,
 ) -> McpConfig:
     """What is served.
 
     Args:
+        judge: "simulator" or "agent"; None for the simulator, where there is one.
         extras: other fields of `McpConfig`.
 
     Raises:
         ConfigError: nothing moves the robot, or two things would.
+        UnknownNameError: nobody of that name judges.
     """
+    from vla_data.registry import lookup
+    from vla_data.robots.scene import Judge
     from vla_model.serving.mcp_service import McpConfig
 
+    judges: dict[str, Judge] = {"simulator": "simulator", "agent": "agent"}
     station = station_config("vla serve mcp", run, robot, tasks, out, demo=demo)
+    station = replace(station, judge=None if judge is None else lookup("judge", judges, judge))
     audit = out / "audit.jsonl" if out is not None else None
     return McpConfig(station, run, audit=audit, **extras)
 
@@ -72,7 +89,8 @@ def station_config(
         )
     cameras = tuple(CameraInput(*view) for view in VIEWS.get(robot, ()))
     station = StationConfig(robot, cameras=cameras, out=out)
-    return replace(station, tasks=tasks) if tasks else station
+    tasks = tasks or TASKS.get(robot)
+    return replace(station, tasks=_known(robot, tasks)) if tasks else station
 
 
 def run_ros2(station: StationConfig, run: Path | None, mapping: Path | None) -> None:
@@ -103,14 +121,19 @@ def run_ros2(station: StationConfig, run: Path | None, mapping: Path | None) -> 
         service.run(threading.Event())
 
 
-def run_mcp(
-    config: McpConfig, *, stdio: bool, host: str, port: int, tokens: Path | None, scopes: tuple[str, ...]
-) -> None:
+def _known(robot: str, tasks: tuple[str, ...]) -> tuple[str, ...]:
+    """Tasks by name; of a simulator a suite stands for its own."""
+    from vla_data.sim import chosen_tasks
+
+    return chosen_tasks(robot.removeprefix("sim-"), tasks) if robot in VIEWS else tasks
+
+
+def run_mcp(config: McpConfig, *, stdio: bool, tokens: Path | None, scopes: tuple[str, ...]) -> None:
     """Serve until interrupted, or until standard input ends."""
     from vla_model.serving.mcp_service import open_service
     from vla_model.serving.tokens import new_callers, read_callers, scopes_of
 
-    config = replace(config, host=host, port=port, local_scopes=scopes_of(scopes))
+    config = replace(config, local_scopes=scopes_of(scopes))
     made = {} if tokens is not None or stdio else new_callers()
     callers = read_callers(tokens) if tokens is not None else tuple(made.values())
     hint(f"starting {config.station.robot} …")
@@ -120,11 +143,21 @@ def run_mcp(
             return
 
         def ready(taken: int) -> None:
-            address = f"http://{host}:{taken}"
+            address = config.address.url(taken)
             hint(f"an agent connects to {address}/mcp; stop with Ctrl-C")
+            if not config.address.loopback:
+                hint_readable("http")
             for token, caller in made.items():
                 hint(f"token of {caller.name} ({', '.join(caller.scopes)}): {token}")
             shown = next(reversed(made), "")
             hint(f"status page: {address}/" + (f"#token={shown}" if shown else ""))
 
         service.run_http(callers, ready)
+
+
+def hint_readable(scheme: str) -> None:
+    """That whoever is on the network reads along."""
+    hint(
+        f"WARNING: others can reach this, and {scheme} is not encrypted: tokens and pictures can be read "
+        "on the way. Listen on 127.0.0.1 behind a proxy with TLS, or trust everybody on this network."
+    )

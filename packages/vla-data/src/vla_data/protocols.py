@@ -150,6 +150,16 @@ class SimEnv(Protocol):
 
 
 @runtime_checkable
+class ContinuingEnv(SimEnv, Protocol):
+    """A `SimEnv` whose slot can begin another trial in the scene as it stands.
+
+    `go_on` answers False, and has done nothing, where the trial's task needs another scene.
+    """
+
+    def go_on(self, slot: int, trial: Trial) -> bool: ...
+
+
+@runtime_checkable
 class Robot(Protocol):
     """A robot, real or simulated, behind the safety kernel."""
 

@@ -35,16 +35,39 @@ def policy(
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the policy.")] = 1,
 ) -> None:
     """Let others ask a policy, over a websocket as openpi's client speaks it."""
+    from vla_cli.serving import hint_readable
+    from vla_model.serving.addresses import in_url, is_loopback
     from vla_model.serving.policy_server import ServeConfig, read_token, server_of
     from vla_model.serving.tokens import new_token
 
     token = new_token() if token_file is None else read_token(token_file)
     with server_of(checkpoint, ServeConfig(token, host, port, threads=threads), convention) as server:
-        hint(f"serving {checkpoint} at ws://{host}:{server.port}; stop with Ctrl-C")
+        address = f"ws://{in_url(host)}:{server.port}"
+        hint(f"serving {checkpoint} at {address}; stop with Ctrl-C")
+        if not is_loopback(host):
+            hint_readable("ws")
         if token_file is None:
             hint(f"its clients show this token: export VLA_TOKEN={token}")
-        hint(f"try it: vla eval metaworld --policy ws://{host}:{server.port} --out DIR")
+        hint(f"try it: vla eval metaworld --policy {address} --out DIR")
         server.serve_forever()
+
+
+WhoJudges = Annotated[
+    str | None,
+    typer.Option(
+        "--judge",
+        metavar="WHO",
+        help="Who says that a sub-task is done: simulator (default, if there is one) or agent.",
+    ),
+]
+PublicHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--public-host",
+        metavar="NAME[:PORT]",
+        help="Names that clients ask for, where others can reach it or a proxy stands before it.",
+    ),
+]
 
 
 @app.command("mcp", epilog=example("vla serve mcp --demo"))
@@ -58,11 +81,14 @@ def mcp(
     ] = False,
     robot: Annotated[str, typer.Option("--robot", metavar="NAME", help=ROBOTS)] = ROBOT,
     tasks: Annotated[
-        list[str] | None, typer.Option("--tasks", metavar="A,B", help="Skills: the simulator's tasks.")
+        list[str] | None,
+        typer.Option("--tasks", metavar="A,B", help="Skills: the simulator's tasks or suites."),
     ] = None,
+    judge: WhoJudges = None,
     stdio: Annotated[bool, typer.Option("--stdio", help="Talk over standard input and output.")] = False,
     host: Annotated[str, typer.Option("--host", help="Interface; 127.0.0.1: this machine alone.")] = LOOPBACK,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8010,
+    public_host: PublicHost = None,
     tokens: Annotated[
         Path | None,
         typer.Option("--tokens", metavar="FILE", help="Who may do what; default: two new tokens."),
@@ -86,11 +112,13 @@ def mcp(
 ) -> None:
     """Let an agent command a robot and read its state, over the Model Context Protocol."""
     from vla_cli.serving import mcp_config, run_mcp
+    from vla_model.serving.addresses import Address
 
     named = o.split_names(tasks)
-    extras = {"language": language, "detector": detector, "depth": depth}
-    chosen = mcp_config(run, robot, named, out, demo=demo, **extras)
-    run_mcp(chosen, stdio=stdio, host=host, port=port, tokens=tokens, scopes=o.split_names(scopes) or SCOPES)
+    extras = {"language": language, "detector": detector, "depth": depth, "port": port}
+    address = Address() if stdio else Address(host, o.split_names(public_host) or ())
+    chosen = mcp_config(run, robot, named, out, demo=demo, judge=judge, address=address, **extras)
+    run_mcp(chosen, stdio=stdio, tokens=tokens, scopes=o.split_names(scopes) or SCOPES)
 
 
 @app.command("ros2", epilog=example("vla serve ros2 --demo"))

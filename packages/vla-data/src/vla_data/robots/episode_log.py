@@ -126,7 +126,7 @@ class KeptEpisodes:
 
 
 class EpisodeLog:
-    """Collects steps of a control loop into episodes; `step` and `end` come from one thread.
+    """Collects steps of a control loop into episodes; `step`, `end` and `judge` come from one thread.
 
     Args:
         episodes: where they are kept.
@@ -145,6 +145,7 @@ class EpisodeLog:
         self._episodes, self._robot, self._cameras = episodes, robot, cameras
         self._recorder: Recorder | None = None
         self._trial = Trial("", 0, "")
+        self._unjudged: Recorder | None = None
         self._steps, self._began = 0, 0.0
         self._number = episodes.next_number()
         self._waiting: queue.Queue[tuple[int, Episode] | None] = queue.Queue()
@@ -167,9 +168,21 @@ class EpisodeLog:
         if self._steps >= LONGEST:
             self.end(False)
 
-    def end(self, success: bool) -> None:
-        """The episode is over."""
+    def end(self, success: bool | None) -> None:
+        """The episode is over; None: it has yet to be judged, before the next one ends or not at all."""
+        self.judge(False)
         recorder, self._recorder = self._recorder, None
+        if success is None:
+            self._unjudged = recorder
+        else:
+            self._keep(recorder, success)
+
+    def judge(self, success: bool) -> None:
+        """What the episode that was yet to be judged came to, where there is one."""
+        recorder, self._unjudged = self._unjudged, None
+        self._keep(recorder, success)
+
+    def _keep(self, recorder: Recorder | None, success: bool) -> None:
         if recorder is None or (self._successes_only and not success):
             return
         episode = recorder.episode(success)

@@ -22,6 +22,7 @@ from vla_data.errors import ConfigError, VlaError
 from vla_data.robots.driver import RobotError
 from vla_data.robots.kernel import RefusedError
 from vla_data.robots.robot_service import Door
+from vla_data.robots.scene import Judge
 from vla_data.robots.station import StationConfig, open_station
 from vla_data.robots.wire import MOST_BYTES, pack, unpack
 from vla_data.types import Camera, Observation, RobotSpec
@@ -50,6 +51,7 @@ class RobotLink:
         self.cameras = tuple(from_dict(Camera, c, where="camera") for c in hello["cameras"])
         self.skills: Mapping[str, list[str]] = hello["skills"]
         self.lease_seconds = float(hello["lease"])
+        self.judge: Judge = "simulator" if hello["judge"] == "simulator" else "agent"
 
     def ask(self, do: str, **told: Any) -> dict[str, Any]:
         """What is answered.

@@ -90,6 +90,7 @@ class RobotService:
             "cameras": [to_dict(c) for c in self._kernel.cameras],
             "skills": {name: list(said) for name, said in self._station.skills.items()},
             "lease": self._kernel.config.lease,
+            "judge": self._station.judge,
         }
 
     def _state(self, message: Message) -> Message:
@@ -162,11 +163,12 @@ class RobotService:
         return {"number": self._loop.start(_text(message, "key"), instruction, motion)}
 
     def _judge(self, message: Message) -> Message:
-        """The motion with this number is over, and a person says whether it succeeded."""
-        number = _whole(message, "number", 0)
-        if message.get("success") is True:
+        """The motion with this number is over, and somebody says whether it succeeded."""
+        number, success = _whole(message, "number", 0), message.get("success") is True
+        if success:
             self._station.judged = number
         self._loop.cancel("judged by a person", number)
+        self._loop.ask(lambda: self._station.verdict(number, success))
         return {}
 
     def _command(self, message: Message) -> Message:

@@ -8,6 +8,7 @@ from vla_data.robots.sim_driver import SimDriver
 from vla_data.types import StepResult, Trial
 
 Verdict = Literal["success", "failure", "again"]
+Judge = Literal["simulator", "agent"]  # who says of a robot that agents command whether a task was done
 
 
 class StoppedByPersonError(Exception):

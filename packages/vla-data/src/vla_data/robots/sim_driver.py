@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float32
 
-from vla_data.protocols import SimEnv
+from vla_data.protocols import ContinuingEnv, SimEnv
 from vla_data.robots.driver import RobotError
 from vla_data.types import Camera, Observation, RobotSpec, StepResult, Trial
 
@@ -63,6 +63,13 @@ class SimDriver:
         """Arrange the scene of a trial, as a person would on a table."""
         self._env.reset([SLOT], [trial])
         self.placed, self.result = trial, StepResult(0.0, False)
+
+    def go_on(self, trial: Trial) -> bool:
+        """Begin another trial in the scene as it stands; False where its task needs another scene."""
+        if not isinstance(self._env, ContinuingEnv) or not self._env.go_on(SLOT, trial):
+            return False
+        self.placed, self.result = trial, StepResult(0.0, False)
+        return True
 
     def clock(self) -> float:
         """Seconds of simulated time since the robot was made, or of the wall's clock."""

@@ -23,6 +23,7 @@ from vla_data.robots.motions import Motion
 from vla_data.robots.operating import Interruptible, OperatorMotion, TakenOver
 from vla_data.robots.policy_motion import AsyncConfig, PolicyMotion
 from vla_data.robots.remote_policy import RemotePolicy
+from vla_data.robots.scene import Judge
 from vla_data.robots.scripted_motion import ScriptedMotion
 from vla_data.robots.sim_driver import SimDriver, sim_driver
 from vla_data.robots.tracing import TracingDriver
@@ -52,6 +53,8 @@ class StationConfig:
         steps: cap of a task; None for the simulator's own.
         control_hz: of an arm.
         successes_only: episodes of anything else are not kept.
+        judge: who says whether a task was done; None for the simulator, and where there is none for whoever
+            gave the task.
         trace: file in which everything that reaches the motors is written down; None: nowhere.
     """
 
@@ -65,6 +68,7 @@ class StationConfig:
     steps: int | None = None
     control_hz: float = 50.0
     successes_only: bool = False
+    judge: Judge | None = None
     trace: Path | None = None
     kernel: KernelConfig = field(default_factory=KernelConfig)
     driving: AsyncConfig = field(default_factory=AsyncConfig)
@@ -81,8 +85,10 @@ class Station:
         self.config = config
         self._sim = driver if isinstance(driver, SimDriver) else None
         self.skills: Mapping[str, tuple[str, ...]] = _skills(config, self._sim)
+        self.judge: Judge = _judge(config, self._sim)
         self.operator: OperatorMotion | None = None
         self.judged: int | None = None  # number of the motion of which a person says that it succeeded
+        self._unjudged = 0  # number of the motion whose episode waits for a verdict
         self._seeds = itertools.count()
         self._move = self._mover(driver)
         self._log = self._episode_log(kernel)
@@ -104,7 +110,8 @@ class Station:
         """What carries out a skill. Called in the loop's thread.
 
         Args:
-            arrange: have the simulator arrange the scene anew; it does so anyway where another one stands.
+            arrange: have the simulator arrange the scene anew; it does so anyway where the skill needs
+                another one.
 
         Raises:
             ConfigError: nothing carries out skills.
@@ -146,10 +153,11 @@ class Station:
         """Have the simulator arrange the scene of a skill, where there is one."""
         if self._sim is None:
             return
-        if arrange or self.scene != skill:
-            number = seed or next(self._seeds)
-            self._sim.place(Trial(skill, placement_seed(self.config.split, number), self.skills[skill][0]))
-        self._sim.result = StepResult(0.0, False)
+        said, placed = self.skills[skill][0], self._sim.placed
+        if not arrange and placed is not None and self._sim.go_on(Trial(skill, placed.seed, said)):
+            return
+        number = seed or next(self._seeds)
+        self._sim.place(Trial(skill, placement_seed(self.config.split, number), said))
 
     def close(self) -> None:
         """Put the episodes together."""
@@ -184,11 +192,32 @@ class Station:
         return EpisodeLog(self._episodes, kernel.spec, kernel.cameras, successes_only=only)
 
     def _watch(self) -> StepResult:
-        return self._sim.result if self._sim is not None else StepResult(0.0, False)
+        result = self._sim.result if self._sim is not None else StepResult(0.0, False)
+        return result if self.judge == "simulator" else StepResult(0.0, False, result.ended)
 
     def _ended(self, report: MotionReport) -> None:
-        if self._log is not None:
-            self._log.end(report.state == "succeeded" or self.judged == report.number)
+        if self._log is None:
+            return
+        succeeded = report.state == "succeeded" or self.judged == report.number
+        awaited = self.judge == "agent" and report.state == "ended" and not succeeded
+        self._unjudged = report.number if awaited else 0
+        self._log.end(None if awaited else succeeded)
+
+    def verdict(self, number: int, success: bool) -> None:
+        """What somebody says of a motion that has ended. Called in the loop's thread."""
+        if self._log is not None and self._unjudged == number:
+            self._log.judge(success)
+
+
+def _judge(config: StationConfig, sim: SimDriver | None) -> Judge:
+    if config.judge == "simulator" and sim is None:
+        raise ConfigError(
+            "nothing here knows whether a task was done",
+            where=config.robot,
+            expected="a simulated robot",
+            next_step="--judge agent",
+        )
+    return config.judge or ("simulator" if sim is not None else "agent")
 
 
 def _skills(config: StationConfig, sim: SimDriver | None) -> dict[str, tuple[str, ...]]:

@@ -24,7 +24,7 @@ from jaxtyping import Float32
 from vla_data.sim.cameras import require_cameras
 from vla_data.sim.config import CameraView, SimConfig
 from vla_data.sim.libero_names import HORIZONS, initial_states, task_file
-from vla_data.sim.libero_setup import libero_envs, seeded
+from vla_data.sim.libero_setup import libero_envs, read_problem, seeded
 from vla_data.sim.looking import Looker, describe
 from vla_data.sim.object_names import LIBERO_ROWS, libero_objects
 from vla_data.sim.placements import split_of
@@ -43,6 +43,8 @@ from vla_data.types import (
 CONTROL_HZ = 20.0
 PRIVILEGED = "sim_state"
 COLLISION_GROUP = 0
+# What makes a scene in LIBERO's reading of a task file; the rest is goal and words.
+SCENE = ("problem_name", "fixtures", "regions", "objects", "scene_properties", "initial_state")
 DEFAULT_CAMERAS = (
     CameraView("agentview", "agentview", 128, 128),
     CameraView("robot0_eye_in_hand", "robot0_eye_in_hand", 128, 128),
@@ -86,6 +88,7 @@ class LiberoEnv(SlotEnv):
 
     def __init__(self, tasks: Sequence[str], config: SimConfig | None = None, num_envs: int = 1) -> None:
         self._files = {task: task_file(task) for task in tasks}
+        self._problems: dict[str, dict[str, Any]] = {}  # by task, as LIBERO reads its file
         self.robot = ROBOT
         self.config = config or SimConfig()
         views = DEFAULT_CAMERAS if self.config.cameras is None else self.config.cameras
@@ -103,6 +106,10 @@ class LiberoEnv(SlotEnv):
         """For a scripted expert: MuJoCo's model and data of a slot, and the facts that make its goal."""
         env = self._slot(slot).env
         return *self._physics(env), env.env.parsed_problem["goal_state"]
+
+    def went_on(self, slot: int) -> bool:
+        """For a scripted expert: whether the hand begins where another trial left it."""
+        return self._slot(slot).went_on
 
     def _describe(self, views: tuple[CameraView, ...]) -> tuple[Camera, ...]:
         if not views:
@@ -135,6 +142,8 @@ class LiberoEnv(SlotEnv):
 
     def _place(self, env: Any, task: str, seed: int) -> dict[str, np.ndarray]:
         fixed = split_of(seed) == "eval"
+        own = self._problem(task)["goal_state"]
+        env.env.parsed_problem["goal_state"] = own  # it may have another's
         with seeded(self.config.world_seed if fixed else seed):
             sensed = env.reset()
             if fixed:
@@ -143,6 +152,19 @@ class LiberoEnv(SlotEnv):
             for _ in range(self.config.settle_steps):
                 sensed = env.step(NO_OP)[0]
         return sensed
+
+    def _goes_on(self, slot: Slot, task: str) -> bool:
+        """A goal is all in which the tasks of one scene differ."""
+        known, wanted = self._problem(slot.task), self._problem(task)
+        if any(known[part] != wanted[part] for part in SCENE):
+            return False
+        slot.env.env.parsed_problem["goal_state"] = wanted["goal_state"]
+        return True
+
+    def _problem(self, task: str) -> dict[str, Any]:
+        if task not in self._problems:
+            self._problems[task] = read_problem(self._files[task])
+        return self._problems[task]
 
     def _step(self, slot: Slot, action: np.ndarray) -> StepResult:
         slot.sensed, reward, success, _ = slot.env.step(np.asarray(action, np.float64))

@@ -19,6 +19,7 @@ OPEN, CLOSED = -1.0, 1.0
 GRIP_STEPS = 10
 STANDS, STUCK = 0.0008, 6  # metres a step: slower than this it stands; steps of that: something is in the way
 NEARLY_TURNED = 0.2  # radians: a hand that still turns may stand
+POINTS_DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])  # fingers close along y
 HAND, FOOT = "gripper0_grip_site", "robot0_base"
 
 Moves = Iterator[Float32[np.ndarray, "7"]]
@@ -29,16 +30,17 @@ class Arm:
 
     Args:
         model, data: of the simulation.
+        begins: the hand stands as a scene is arranged, pointing down; else as something left it.
 
     Attributes:
         base: the foot of the arm, world frame, metres.
         doing: what it is about, in words.
     """
 
-    def __init__(self, model: Any, data: Any) -> None:
+    def __init__(self, model: Any, data: Any, *, begins: bool = True) -> None:
         self.model, self.data, self.shapes = model, data, Shapes(model)
         self._site = model.site(HAND).id
-        self.down = self.rotation  # how the hand begins: pointing down, fingers close along y
+        self.down = self.rotation if begins else POINTS_DOWN
         self.base = np.array(data.xpos[model.body(FOOT).id])
         self.grip, self.doing = OPEN, ""
 

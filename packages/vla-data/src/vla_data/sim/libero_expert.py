@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,8 @@ class LiberoExpert:
     def reset(self, slots: Sequence[int], seeds: Sequence[int]) -> None:
         """Begin anew with each slot's task; it draws no random numbers."""
         for slot in slots:
-            self._runs[slot] = _Run(self._env.current_task(slot), *self._env.inside(slot))
+            begins = not self._env.went_on(slot)
+            self._runs[slot] = _Run(self._env.current_task(slot), begins, *self._env.inside(slot))
 
     def infer(self, windows: Sequence[ObservationWindow]) -> list[ActionChunk]:
         """One action for each window; it keeps still in tasks that ask for what it cannot do."""
@@ -60,9 +62,12 @@ class LiberoExpert:
 class _Run:
     """An episode under way."""
 
-    def __init__(self, task: str, model: Any, data: Any, facts: Sequence[Sequence[str]]) -> None:
-        self.arm = Arm(model, data)
-        self._moves = programme(Skills(self.arm), facts, task)
+    def __init__(
+        self, task: str, begins: bool, model: Any, data: Any, facts: Sequence[Sequence[str]]
+    ) -> None:
+        self.arm = Arm(model, data, begins=begins)
+        skills = Skills(self.arm)
+        self._moves = chain(() if begins else skills.leave(), programme(skills, facts, task))
         self._numbers: dict[str, int] = {}
         self.phase = Phase(0, "wait")
 

@@ -42,6 +42,12 @@ def libero_envs() -> Any:
         ) from error
 
 
+def read_problem(path: Path) -> dict[str, Any]:
+    """A task file as LIBERO reads it, once `libero_envs` was asked."""
+    parser: Any = importlib.import_module("libero.libero.envs.bddl_utils")
+    return parser.robosuite_parse_problem(str(path))
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """NumPy's global generator, which LIBERO draws placements from, seeded inside and put back after."""

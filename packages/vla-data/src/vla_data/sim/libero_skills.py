@@ -64,6 +64,15 @@ class Skills:
 
         return sorted(found, key=cost)
 
+    def leave(self) -> Moves:
+        """Let go of whatever something else left in the hand; out the way it points, up, and point down."""
+        arm, back = self.arm, self.arm.rotation @ np.array([0.0, 0.0, -LIFT])
+        arm.doing = "leave what was done before"
+        yield from arm.open()
+        yield from arm.go(arm.position + back, near=0.02, limit=20)
+        yield from arm.go(arm.position + up(LIFT), near=0.03, limit=20)
+        yield from arm.go(arm.position, arm.down, near=0.03, limit=20)
+
     def pick(self, name: str, called: str, between: np.ndarray | None = None) -> Moves:
         """Take hold of a thing and lift it; tries again elsewhere where it slips."""
         arm, tried = self.arm, []

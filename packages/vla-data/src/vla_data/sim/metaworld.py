@@ -131,6 +131,12 @@ class MetaWorldEnv(SlotEnv):
     def _free(self, env: Any) -> None:
         """Nothing to close: its own renderer is never made."""
 
+    def _goes_on(self, slot: Slot, task: str) -> bool:
+        if slot.trial.task != task:
+            return False
+        slot.env.curr_path_length = 0
+        return True
+
     def _step(self, slot: Slot, action: np.ndarray) -> StepResult:
         vector, reward, _, truncated, info = slot.env.step(np.asarray(action, np.float32))
         slot.sensed, slot.steps, slot.ended = vector, slot.steps + 1, bool(truncated)

@@ -31,7 +31,7 @@ UNCHANGED = Perturbation()
 
 @dataclass
 class Slot:
-    """An episode under way: its environment and what that said last."""
+    """An episode under way: its environment, the task that was built for, and what it said last."""
 
     task: str
     trial: Trial
@@ -39,6 +39,7 @@ class Slot:
     sensed: Any
     steps: int = 0
     ended: bool = False
+    went_on: bool = False  # it began in the scene that another trial left
     places: dict[str, Place] = field(default_factory=dict)  # where roving cameras look from
     turned: Mapping[str, Place] = field(
         default_factory=dict
@@ -96,6 +97,19 @@ class SlotEnv(ABC):
             if self._perturbation != UNCHANGED:
                 self._perturb(self._slots[slot])
 
+    def go_on(self, slot: int, trial: Trial) -> bool:
+        """Begin another trial in a slot's scene as it stands; see `vla_data.protocols.ContinuingEnv`.
+
+        Raises:
+            UnknownNameError: the trial's task is not among `tasks`.
+        """
+        under_way = self._slot(slot)
+        task = lookup("task of this environment", {t: t for t in self.tasks}, trial.task)
+        if not self._goes_on(under_way, task):
+            return False
+        under_way.trial, under_way.steps, under_way.ended, under_way.went_on = trial, 0, False, True
+        return True
+
     def step(self, slots: Sequence[int], actions: Float32[ndarray, "n action_dim"]) -> list[StepResult]:
         """Carry out one action per slot; a slot that has ended keeps still."""
         return [self._step_one(self._slot(s), a) for s, a in zip(slots, actions, strict=True)]
@@ -118,8 +132,8 @@ class SlotEnv(ABC):
             slot.places = moved(self._looker.views, slot.places, control)
 
     def current_task(self, slot: int) -> str:
-        """The task the slot was last reset to."""
-        return self._slot(slot).task
+        """The task the slot is about."""
+        return self._slot(slot).trial.task
 
     def objects(self, slot: int) -> dict[int, str]:
         """Id in segmentation → name of the body."""
@@ -192,6 +206,10 @@ class SlotEnv(ABC):
 
     def _give_back(self, task: str, env: Any) -> None:
         self._spare.setdefault(task, []).append(env)
+
+    def _goes_on(self, slot: Slot, task: str) -> bool:
+        """Have a slot be about a task from now on, where the scene is that of the task too."""
+        return slot.trial.task == task
 
     def _scene(self, slot: Slot) -> SceneObjects:
         """The objects of a task's model; all its environments are built from one source."""

@@ -1,11 +1,12 @@
 """What a request has to pass before an MCP server sees it, and how one knows that its client is still there.
 
 - a Host that is not ours is refused (421): a page in a browser cannot reach the robot by another name
-- no or an unknown token: 401; a tool beyond the token's scopes: 403; a body over the limit: 413
+- no or an unknown token: 401; what is beyond the token's scopes: 403; a body over the limit: 413
 - short calls are let in a few at a time, so that a stop never waits behind a crowd
 - a client that is killed closes its connection: `scope[GONE]` says so, in either era of the protocol
 
-Only the status page itself (no data) and `/healthz` are answered without a token.
+Whoever is refused is written down. Only the status page itself (no data) and `/healthz` are answered without
+a token.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import anyio
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vla_model.serving.rights import CALL, right_of, right_of_page
 from vla_model.serving.tokens import Caller, find_caller
-from vla_model.serving.tokens import Scope as Right
 
 MOST_BODY = 256 * 1024
 AT_ONCE = 2
@@ -32,26 +33,26 @@ class Guard:
 
     Args:
         callers: who may come in.
-        rights: name of a tool → the scope it needs.
         waiting: tools that take as long as the robot does.
         first: tools that are never kept waiting.
         hosts: values of the Host header, with their port.
         urgent: by the name of a tool, what is done with its arguments as soon as it is known that it is
             called; what came of it is `scope[DONE]` when the tool itself has its turn.
+        refused: told of whoever is: name, what was asked for, reason, address.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         callers: Sequence[Caller],
-        rights: Mapping[str, Right],
         waiting: Sequence[str],
         first: Sequence[str],
         hosts: Sequence[str],
         urgent: Mapping[str, Callable[[Caller, Mapping[str, Any]], Awaitable[Any]]] | None = None,
+        refused: Callable[[str, str, str, str], None] | None = None,
     ) -> None:
-        self._urgent = urgent or {}
-        self._app, self._callers, self._rights = app, callers, rights
+        self._urgent, self._refused = urgent or {}, refused
+        self._app, self._callers = app, callers
         self._uncounted = {*waiting, *first}
         self._hosts = {h.lower() for h in hosts}
         self._room = anyio.Semaphore(AT_ONCE)
@@ -62,7 +63,9 @@ class Guard:
             return
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         if headers.get("host", "").lower() not in self._hosts:
-            await _refuse(421, "this is another host")(scope, receive, send)
+            what = f"host {headers.get('host', '')[:60]}"
+            refusal = _refuse(421, "this is another host; if it is not, say so with --public-host")
+            await self._turn_away(refusal, "?", what, "host", scope, receive, send)
         elif scope["path"] in OPEN and scope["method"] == "GET":
             await self._app(scope, receive, send)
         else:
@@ -71,24 +74,36 @@ class Guard:
     async def _admit(self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]) -> None:
         kind, _, shown = headers.get("authorization", "").partition(" ")
         caller = find_caller(self._callers, shown.strip()) if kind.lower() == "bearer" else None
+        path = scope["path"][:60]
         if caller is None:
             refusal = _refuse(401, "show a token: Authorization: Bearer …", error="invalid_token")
-            await refusal(scope, receive, send)
+            await self._turn_away(refusal, "?", path, "token", scope, receive, send)
             return
         body = await _body(receive, headers)
         if body is None:
-            await _refuse(413, f"a body has at most {MOST_BODY} bytes")(scope, receive, send)
+            refusal = _refuse(413, f"a body has at most {MOST_BODY} bytes")
+            await self._turn_away(refusal, caller.name, path, "body", scope, receive, send)
             return
-        tool = _tool(body)
-        right = self._rights.get(tool) if tool else None
-        if right is not None and right not in caller.scopes:
-            refusal = _refuse(403, f"{tool} needs the scope {right}", error="insufficient_scope", scope=right)
-            await refusal(scope, receive, send)
+        method, tool = _asked(body)
+        what = (tool or method or path)[:60]
+        needed = (right_of_page(scope["path"]), right_of(method, tool))  # both: a page may be sent a message
+        right = next((r for r in needed if r is not None and r not in caller.scopes), None)
+        if right is not None:
+            refusal = _refuse(403, f"{what} needs the scope {right}", error="insufficient_scope", scope=right)
+            await self._turn_away(refusal, caller.name, what, "scope", scope, receive, send)
             return
         if tool is not None and tool in self._urgent:
             scope[DONE] = await self._urgent[tool](caller, _arguments(body))
         scope[CALLER], scope[GONE] = caller, anyio.Event()
         await self._let_in(scope, receive, send, body, counted=self._counts(scope, tool))
+
+    async def _turn_away(
+        self, refusal: Response, name: str, what: str, reason: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if self._refused is not None:
+            address = scope.get("client") or ("",)
+            self._refused(name, what, reason, str(address[0]))
+        await refusal(scope, receive, send)
 
     def _counts(self, scope: Scope, tool: str | None) -> bool:
         """Whether a request is one of the short ones that wait for each other."""
@@ -142,17 +157,18 @@ async def _body(receive: Receive, headers: Mapping[str, str]) -> bytes | None:
     return b"".join(parts)
 
 
-def _tool(body: bytes) -> str | None:
-    """The tool that is called, where one is."""
+def _asked(body: bytes) -> tuple[str | None, str | None]:
+    """The protocol's method, and the tool that is called, where there is one."""
     try:
         message: Any = json.loads(body) if body else None
     except (ValueError, RecursionError):
-        return None
-    if not isinstance(message, dict) or message.get("method") != "tools/call":
-        return None
+        return None, None
+    method = message.get("method") if isinstance(message, dict) else None
+    if not isinstance(method, str):
+        return None, None
     params = message.get("params")
-    name = params.get("name") if isinstance(params, dict) else None
-    return name if isinstance(name, str) else None
+    name = params.get("name") if method == CALL and isinstance(params, dict) else None
+    return method, name if isinstance(name, str) else None
 
 
 def _arguments(body: bytes) -> Mapping[str, Any]:

@@ -4,72 +4,30 @@ A job moves the robot only while a request of whoever cares about it is open (it
 on a pedal. An agent that is killed, hangs up or stops waiting leaves a robot that holds within half a second;
 the job is then "paused", and goes on when somebody waits for it again. Only a job that an administrator sent
 off unattended goes on alone.
+
+Whether a sub-task was done a simulator says; where there is none, whoever gave the job: the job is then
+"paused" when the motion of a sub-task has ended, the robot holds, and nothing moves until there is a verdict.
 """
 
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from contextlib import AbstractContextManager, suppress
+from typing import Any, Protocol, runtime_checkable
 
 from vla_data.errors import VlaError
 from vla_data.robots.kernel import RefusedError
+from vla_data.robots.scene import Judge, Verdict
+from vla_model.serving.job import COMES_TO, Item, Job, JobState
 
 log = logging.getLogger(__name__)
-JobState = Literal["running", "paused", "succeeded", "failed", "cancelled", "stopped"]
-OVER = ("succeeded", "failed", "cancelled", "stopped")
 POLL, AGAIN = 0.05, 0.3  # seconds: a motion is looked at, a lease that somebody else has is asked for again
 KEPT = 100  # jobs remembered
-TRIES = 2  # of a sub-task
-
-
-@dataclass(eq=False)
-class Item:
-    """A sub-task: what it says, and how far it is."""
-
-    skill: str
-    text: str
-    state: Literal["to do", "doing", "done", "failed"] = "to do"
-    tries: int = 0
-
-
-@dataclass(eq=False)
-class Job:
-    """Something that a robot was told.
-
-    Args:
-        owner: who told it.
-        items: sub-tasks in order; empty for a motion.
-        motion: what the robot is asked for, where it is no task.
-        number: of the robot's motion that it came to last.
-    """
-
-    id: str
-    owner: str
-    title: str
-    items: list[Item]
-    motion: dict[str, object] | None = None
-    unattended: bool = False
-    state: JobState = "paused"
-    said: str = ""
-    steps: int = 0
-    attended: int = 0
-    number: int = 0
-    options: dict[str, object] = field(default_factory=dict)
-
-    @property
-    def over(self) -> bool:
-        return self.state in OVER
-
-    def checklist(self) -> str:
-        """As markdown."""
-        marks = {"to do": " ", "doing": " ", "done": "x", "failed": "!"}
-        return "\n".join(f"- [{marks[i.state]}] {i.text}" for i in self.items)
+TRIES = 2  # of a sub-task that nobody looks at
+LOOK = "its motion has ended: look, and tell with job_status whether it is done"
 
 
 @runtime_checkable
@@ -86,16 +44,24 @@ class BusyError(VlaError):
     """Another job is under way."""
 
 
+class NothingToJudgeError(VlaError):
+    """No sub-task waits for a verdict."""
+
+
 class Jobs:
     """The jobs of one robot, each driven by a thread while it is attended.
 
     Args:
         link: to the robot.
         on_change: told of every change, in any thread.
+        judge: who says whether a sub-task was done.
     """
 
-    def __init__(self, link: Link, on_change: Callable[[Job], None] = lambda job: None) -> None:
+    def __init__(
+        self, link: Link, on_change: Callable[[Job], None] = lambda job: None, judge: Judge = "simulator"
+    ) -> None:
         self._link, self._on_change = link, on_change
+        self.judged_by: Judge = judge
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
         self._driving: Job | None = None
@@ -156,6 +122,33 @@ class Jobs:
         with self._lock:
             job.attended -= 1
 
+    def judge(self, job: Job, verdict: Verdict) -> None:
+        """Say whether the sub-task whose motion has ended was done ("again": it is tried once more).
+
+        Raises:
+            NothingToJudgeError: none waits for it.
+        """
+        with self._lock:
+            item = job.unjudged
+            if item is None:
+                raise NothingToJudgeError(
+                    "no sub-task waits for a verdict",
+                    got=f"{job.id} is {job.state}",
+                    next_step="leave the verdict out",
+                )
+            item.state = COMES_TO[verdict]
+            if verdict == "failure":
+                self._set(job, "failed", f"{item.text}: not done")
+            elif all(i.state == "done" for i in job.items):
+                self._set(job, "succeeded", "")
+            else:
+                self._set(job, "paused", "")
+            number = job.number
+            if self._present(job):
+                self._go_on(job)
+        with suppress(VlaError):  # for the episode that was kept of it; the job does not depend on it
+            self._link.ask("judge", number=number, success=verdict == "success")
+
     def cancel(self, job: Job, said: str) -> None:
         """End a job; the robot brakes."""
         with self._lock:
@@ -173,7 +166,7 @@ class Jobs:
                 self._end(self.current, "stopped", said)
 
     def _go_on(self, job: Job) -> None:
-        if job.over or self._driving is not None:
+        if job.over or job.unjudged is not None or self._driving is not None:
             return
         self._driving = job
         threading.Thread(target=self._drive, args=(job,), daemon=True, name=f"job {job.id}").start()
@@ -265,6 +258,11 @@ class Jobs:
             return False
         if state == "stopped":
             self._set(job, "stopped", said)
+        elif item is not None and self.judged_by == "agent" and state in ("succeeded", "ended"):
+            with self._lock:
+                if not job.over:
+                    item.state = "ended"
+                    self._set(job, "paused", f"{item.text}: {LOOK}")
         elif state == "succeeded":
             if item is None:
                 self._set(job, "succeeded", said)
@@ -282,7 +280,7 @@ class Jobs:
 
     def _end(self, job: Job, state: JobState, said: str) -> None:
         for item in job.items:
-            item.state = "to do" if item.state == "doing" else item.state
+            item.state = "to do" if item.state in ("doing", "ended") else item.state
         self._set(job, state, said)
 
     def _set(self, job: Job, state: JobState, said: str) -> None:
@@ -291,8 +289,3 @@ class Jobs:
                 return
             job.state, job.said = state, said
         self._on_change(job)
-
-
-def new_job(owner: str, title: str, **parts: object) -> Job:
-    """A job with an id of its own."""
-    return Job(secrets.token_hex(4), owner, title, **{"items": [], **parts})  # type: ignore[arg-type]

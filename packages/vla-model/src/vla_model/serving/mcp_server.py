@@ -17,36 +17,25 @@ from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_REQUEST, CallToolResult, TextContent, ToolAnnotations
 from pydantic import AnyHttpUrl
 
 from vla_data.types import RobotSpec
 from vla_model.serving.audit import AuditLog
 from vla_model.serving.guard import CALLER
+from vla_model.serving.rights import CALL, right_of
+from vla_model.serving.rights import TOOLS as RIGHTS
 from vla_model.serving.robot_tools import JobInfo, RobotTools, Seconds, info_of, within
 from vla_model.serving.tokens import Caller, find_caller
-from vla_model.serving.tokens import Scope as Right
 from vla_model.serving.updates import Updates
 
 NAME = "vla-robot"
 WAITING = ("run_task", "job_status", "move_to", "gripper", "describe_scene", "ask")
 FIRST = ("stop", "cancel")
-ANYBODY = "stop"  # whoever may come in at all may stop
-RIGHTS: dict[str, Right] = {
-    "list_skills": "read",
-    "run_task": "move",
-    "job_status": "read",
-    "cancel": "move",
-    "move_to": "move",
-    "gripper": "move",
-    "reset_stop": "admin",
-    "get_state": "read",
-    "look": "read",
-    "describe_scene": "read",
-    "ask": "read",
-}
 INSTRUCTIONS = """A robot arm. Call list_skills first, then run_task with one of them or a checklist of
-several, and wait with job_status while a job is paused or running. The robot moves only while run_task,
+several, and wait with job_status while a job is paused or running. Where a sub-task is marked [?], look,
+and call job_status with your verdict. The robot moves only while run_task,
 job_status, move_to or gripper waits for it. stop holds it at once; then only an administrator's reset_stop
 lets it move again. look shows a picture, get_state where the robot is."""
 FARTHEST = 2.0  # metres, where a robot's workspace is not known
@@ -102,23 +91,30 @@ def make_server(
 
 
 class _Watched:
-    """Every call is written down; one beyond the caller's scopes is refused, also where no guard stands."""
+    """Every call is written down; what is beyond its scopes is refused, also where no guard stands."""
 
     def __init__(self, tools: RobotTools, audit: AuditLog, updates: Updates) -> None:
         self._tools, self._audit, self._updates = tools, audit, updates
 
     async def __call__(self, ctx: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Any:
         self._updates.here()
-        if ctx.method != "tools/call":
-            return await call_next(ctx)
         request = ctx.request
         local = self._tools.local
         caller: Caller = request.scope.get(CALLER, local) if request is not None else local
+        if ctx.method == CALL:
+            return await self._call(ctx, call_next, caller)
+        right = right_of(ctx.method, None)
+        if right is not None and right not in caller.scopes:
+            self._audit.refused(caller.name, ctx.method, "scope", "")
+            raise MCPError(INVALID_REQUEST, f"{ctx.method} needs the scope {right}", {"reason": "scope"})
+        return await call_next(ctx)
+
+    async def _call(self, ctx: Any, call_next: Callable[[Any], Awaitable[Any]], caller: Caller) -> Any:
         params = ctx.params or {}
         name, arguments = str(params.get("name"))[:60], params.get("arguments") or {}
         began, outcome = time.monotonic(), "failed"
         try:
-            right = RIGHTS.get(name)
+            right = right_of(CALL, name)
             if right is not None and right not in caller.scopes:
                 outcome = "refused"
                 told = {"reason": "scope", "message": f"{name} needs the scope {right}", "got": caller.name}

@@ -15,11 +15,13 @@ from starlette.types import ASGIApp
 from vla_data.errors import ConfigError
 from vla_data.robots.robot_link import RobotLink, RobotProcess
 from vla_data.robots.station import StationConfig
+from vla_model.serving.addresses import Address
 from vla_model.serving.audit import AuditLog
 from vla_model.serving.guard import MOST_BODY, Guard
 from vla_model.serving.jobs import Jobs
-from vla_model.serving.mcp_server import ANYBODY, FIRST, RIGHTS, WAITING, make_server
+from vla_model.serving.mcp_server import FIRST, WAITING, make_server
 from vla_model.serving.policy_process import policy_of
+from vla_model.serving.rights import ANYBODY
 from vla_model.serving.robot_tools import RobotTools
 from vla_model.serving.status_page import add_status_page
 from vla_model.serving.tokens import Caller, Scope
@@ -38,7 +40,8 @@ class McpConfig:
         language: run of a language model for `ask`; None without.
         detector, depth: weights for `describe_scene`; None without.
         local_scopes: of whoever started it over stdio.
-        host, port: over HTTP; port 0 takes a free one.
+        address: over HTTP: the interface, and the names under which clients know it.
+        port: 0 takes a free one.
         audit: file of the audit log; None keeps it in memory.
     """
 
@@ -48,7 +51,7 @@ class McpConfig:
     detector: str | None = None
     depth: str | None = None
     local_scopes: tuple[Scope, ...] = ("read", "move")
-    host: str = "127.0.0.1"
+    address: Address = field(default_factory=Address)
     port: int = 8010
     audit: Path | None = None
 
@@ -80,7 +83,7 @@ class McpService:
         """
         import uvicorn
 
-        with listening(self.config.host, self.config.port) as door:
+        with listening(self.config.address.host, self.config.port) as door:
             port = int(door.getsockname()[1])
             options = uvicorn.Config(
                 self.app(callers, port),
@@ -88,6 +91,8 @@ class McpService:
                 server_header=False,
                 timeout_graceful_shutdown=1,
                 ws="none",
+                # Whoever asks without a proxy between must not say where it comes from.
+                proxy_headers=bool(self.config.address.public),
             )
             ready(port)
             uvicorn.Server(options).run(sockets=[door])
@@ -100,21 +105,18 @@ class McpService:
         """
         if not callers:
             raise ConfigError("nobody may come in", where="tokens", expected="one token at least")
-        host = self.config.host
-        names = (
-            {host, "localhost", "127.0.0.1", "[::1]"} if host in ("127.0.0.1", "localhost", "::1") else {host}
-        )
-        hosts = [f"{name}:{port}" for name in sorted(names)]
-        told = version("vla-model")
-        server = make_server(self.tools, self.audit, self.updates, told, callers, f"http://{host}:{port}")
+        address, told = self.config.address, version("vla-model")
+        hosts = address.hosts(port)
+        server = make_server(self.tools, self.audit, self.updates, told, callers, address.url(port))
         add_status_page(server, self.tools, self.audit)
         security = TransportSecuritySettings(
-            allowed_hosts=hosts, allowed_origins=[f"http://{h}" for h in hosts]
+            allowed_hosts=hosts, allowed_origins=[f"{s}://{h}" for s in ("http", "https") for h in hosts]
         )
         inner = server.streamable_http_app(
-            streamable_http_path=PATH, max_request_body_size=MOST_BODY, transport_security=security, host=host
+            streamable_http_path=PATH, max_request_body_size=MOST_BODY, transport_security=security
         )
-        return Guard(inner, callers, RIGHTS, WAITING, FIRST, hosts, {ANYBODY: self.tools.stop_for})
+        urgent = {ANYBODY: self.tools.stop_for}
+        return Guard(inner, callers, WAITING, FIRST, hosts, urgent, self.audit.refused)
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -154,7 +156,9 @@ def open_service(config: McpConfig) -> Iterator[McpService]:
         link = stack.enter_context(RobotProcess(station))
         updates = Updates()
         jobs = Jobs(
-            link, lambda job: updates.changed("robot://jobs", f"robot://jobs/{job.id}", "robot://state")
+            link,
+            lambda job: updates.changed("robot://jobs", f"robot://jobs/{job.id}", "robot://state"),
+            link.judge,
         )
         local = Caller("local", config.local_scopes, "0" * 64)
         tools = RobotTools(link, jobs, local, _describer(config, link), _asker(config))

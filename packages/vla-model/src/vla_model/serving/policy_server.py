@@ -15,6 +15,7 @@ from __future__ import annotations
 import hmac
 import logging
 import secrets
+import socket
 import threading
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -130,6 +131,7 @@ class PolicyServer:
             self._attend,
             self.config.host,
             self.config.port,
+            family=socket.AF_INET6 if ":" in self.config.host else socket.AF_INET,
             origins=[None],
             process_request=self._admit,
             compression=None,

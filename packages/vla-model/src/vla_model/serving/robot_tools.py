@@ -23,8 +23,10 @@ from pydantic import Field
 from vla_data.errors import VlaError
 from vla_data.robots.kernel import RefusedError
 from vla_data.robots.robot_link import RobotLink
+from vla_data.robots.scene import Judge, Verdict
 from vla_model.serving.guard import CALLER, DONE, GONE
-from vla_model.serving.jobs import Item, Job, Jobs, new_job
+from vla_model.serving.job import Item, Job, new_job
+from vla_model.serving.jobs import Jobs
 from vla_model.serving.skills import UnknownSkillError, find_skill
 from vla_model.serving.tokens import Caller
 
@@ -33,6 +35,10 @@ MOST_WAIT = 120.0  # also what a broken connection that nobody closed may cost
 STEP = 0.05
 LEGIBLE = 256  # pixels
 REPORT = 0.5
+JUDGES: dict[Judge, str] = {
+    "simulator": "The simulator says whether a sub-task is done.",
+    "agent": "Nobody here knows whether a sub-task is done: when it has ended, look and tell job_status.",
+}
 
 Instruction = Annotated[
     str, Field(max_length=300, description="One of list_skills, by its name or in other words it lists.")
@@ -46,6 +52,13 @@ Checklist = Annotated[
 Seconds = Annotated[
     float,
     Field(ge=0, le=MOST_WAIT, allow_inf_nan=False, description="Wait so long; the robot moves meanwhile."),
+]
+Told = Annotated[
+    Verdict | None,
+    Field(
+        description="Only where `next` asks for it, of the sub-task marked [?]: success: it is done, go on; "
+        "again: try it once more; failure: the job has failed."
+    ),
 ]
 JobId = Annotated[str, Field(max_length=40, description="As run_task gave it.")]
 
@@ -74,7 +87,7 @@ class Skills:
 
 @dataclass
 class JobInfo:
-    """Where a job stands. `paused`: nobody waits for it, the robot holds; job_status lets it go on."""
+    """Where a job stands. `paused`: the robot holds; `next` says what lets it go on."""
 
     id: str
     title: str
@@ -155,7 +168,7 @@ class RobotTools:
         """What the robot can be told to do."""
         told = [SkillInfo(n, list(w)) for n, w in self.link.skills.items()]
         note = "One job at a time. A job moves the robot only while run_task or job_status waits for it."
-        return Skills(told, self.link.spec.name, note)
+        return Skills(told, self.link.spec.name, f"{note} {JUDGES[self.jobs.judged_by]}")
 
     async def run_task(
         self,
@@ -188,12 +201,19 @@ class RobotTools:
             self.jobs.add(job)
             return await self._attended(ctx, job, wait_seconds)
 
-    async def job_status(self, ctx: Context, job_id: JobId, wait_seconds: Seconds = WAIT) -> JobInfo:
-        """Where a job stands, once it is over or `wait_seconds` passed; meanwhile it goes on."""
+    async def job_status(
+        self, ctx: Context, job_id: JobId, wait_seconds: Seconds = WAIT, verdict: Told = None
+    ) -> JobInfo:
+        """Where a job stands, once it is over, waits for a verdict, or `wait_seconds` passed; it goes on
+        meanwhile."""
         with _told():
-            job = self.jobs.find(job_id)
-            if "move" not in self.caller(ctx).scopes:
+            job, caller = self.jobs.find(job_id), self.caller(ctx)
+            if "move" not in caller.scopes:
+                if verdict is not None:
+                    raise _NotAllowedError("a verdict needs the scope move", got=caller.name)
                 wait_seconds = 0.0  # who may not move a robot does not let it go on either
+            if verdict is not None:
+                await anyio.to_thread.run_sync(self.jobs.judge, job, verdict)
             return await self._attended(ctx, job, wait_seconds)
 
     async def cancel(self, ctx: Context, job_id: JobId) -> JobInfo:
@@ -341,10 +361,12 @@ class RobotTools:
             while not job.over and left > 0 and not (gone is not None and gone.is_set()):
                 await anyio.sleep(STEP)
                 left, told = left - STEP, told + STEP
-                if told >= REPORT:
+                if told >= REPORT or job.unjudged is not None:
                     told = 0.0
                     done = sum(i.state == "done" for i in job.items)
                     await ctx.report_progress(done, max(1, len(job.items)), _doing(job))
+                if job.unjudged is not None:  # nothing moves until there is a verdict
+                    break
         finally:
             self.jobs.leave(job) if seconds > 0 else None
         return info_of(job)
@@ -356,12 +378,17 @@ class RobotTools:
 def info_of(job: Job) -> JobInfo:
     """A job as a tool tells it."""
     state = "paused" if job.state == "running" and not job.attended and not job.unattended else job.state
-    hints = {"paused": f"job_status('{job.id}') lets it go on", "stopped": "reset_stop, then run_task again"}
+    goes_on = f"job_status('{job.id}') lets it go on"
+    if job.unjudged is not None:
+        goes_on = f"look, then job_status('{job.id}', verdict='success' or 'again' or 'failure')"
+    hints = {"paused": goes_on, "stopped": "reset_stop, then run_task again"}
     return JobInfo(job.id, job.title, state, job.checklist(), job.steps, job.said, hints.get(state, ""))
 
 
 def _doing(job: Job) -> str:
-    item = next((i for i in job.items if i.state == "doing"), None)
+    item = next((i for i in job.items if i.state in ("doing", "ended")), None)
+    if job.unjudged is not None:
+        return job.said
     return f"{job.state}: {item.text}" if item else f"{job.state}: {job.title}"
 
 
