@@ -21,6 +21,7 @@ from vla_data.config import from_dict
 from vla_data.errors import ConfigError, VlaError
 from vla_data.robots.driver import RobotError
 from vla_data.robots.kernel import RefusedError
+from vla_data.robots.pauses import few_pauses
 from vla_data.robots.robot_service import Door
 from vla_data.robots.scene import Judge
 from vla_data.robots.station import StationConfig, open_station
@@ -221,7 +222,7 @@ def _run(config: StationConfig, address: str, told: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when
     threading.Thread(target=_end_with_parent, args=(over,), daemon=True).start()
     try:
-        with open_station(config) as station, Door(station, address):
+        with open_station(config) as station, Door(station, address), few_pauses():
             _say(told, "")
             station.loop.run(over)
     except VlaError as error:

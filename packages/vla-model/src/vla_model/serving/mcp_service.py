@@ -13,6 +13,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import ASGIApp
 
 from vla_data.errors import ConfigError
+from vla_data.robots.pauses import few_pauses
 from vla_data.robots.robot_link import RobotLink, RobotProcess
 from vla_data.robots.station import StationConfig
 from vla_model.serving.addresses import Address
@@ -162,6 +163,7 @@ def open_service(config: McpConfig) -> Iterator[McpService]:
         )
         local = Caller("local", config.local_scopes, "0" * 64)
         tools = RobotTools(link, jobs, local, _describer(config, link), _asker(config))
+        stack.enter_context(few_pauses())
         yield McpService(config, link, jobs, tools, audit, updates)
 
 

@@ -31,6 +31,7 @@ from vla_data.errors import ConfigError, VlaError
 from vla_data.protocols import Policy
 from vla_data.robots.conventions import Convention, find_convention, plain
 from vla_data.robots.messages import MOST_SLOTS
+from vla_data.robots.pauses import few_pauses
 from vla_data.robots.wire import MOST_BYTES, MessageError, pack, unpack
 from vla_model.checkpoint import find_checkpoint
 from vla_model.policies.registry import load_policy
@@ -149,8 +150,9 @@ class PolicyServer:
 
     def serve_forever(self) -> None:
         """Until the process is interrupted."""
-        while self._thread.is_alive():
-            self._thread.join(1.0)
+        with few_pauses():
+            while self._thread.is_alive():
+                self._thread.join(1.0)
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """None for those who may come in."""
