@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
 import time
@@ -64,7 +63,8 @@ hold = "{topics}/hold"
 def own_domain(logs: Path) -> Iterator[None]:
     """Nobody else's nodes are seen, and none of this machine's by others."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROS_DOMAIN_ID", str(1 + (os.getpid() + random.SystemRandom().randrange(100)) % 100))
+        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        patch.setenv("ROS_DOMAIN_ID", str(1 + (8 * os.getppid() + worker) % 100))
         patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         patch.setenv("ROS_LOG_DIR", str(logs))
         yield

@@ -146,11 +146,14 @@ def test_a_stop_over_ros_is_the_kernels(client: Client, tmp_path: Path):
         serving(link) as service,
     ):
         waiting(lambda: "/mine/joint_states" in client.heard)
+        assert client.call("cancel")[1] == "nothing was under way"  # found, before anything moves
+        assert client.services["stop"].wait_for_service(5.0)
         with link.hold("me", lambda: True) as lease:
             link.ask("reach", key=lease.key, target={"shoulder": 1.5})
             time.sleep(0.2)
             held = client.heard["/mine/joint_states"].position[-1]
             assert client.call("stop") == (True, "stopped until reset_stop")
+            waiting(lambda: link.ask("motion")["motion"]["state"] == "stopped")
         with pytest.raises(RefusedError, match="stopped"):
             link.ask("acquire", owner="me")
         waiting(lambda: client.heard["/mine/joint_states"].position[-1] == held + 1)
