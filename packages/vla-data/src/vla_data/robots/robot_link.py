@@ -216,15 +216,16 @@ def _run(config: StationConfig, address: str, told: Connection) -> None:
     import signal
 
     os.dup2(2, 1)
-    _hurry()
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when
     threading.Thread(target=_end_with_parent, args=(over,), daemon=True).start()
     try:
-        with open_station(config) as station, Door(station, address), few_pauses():
-            _say(told, "")
-            station.loop.run(over)
+        with open_station(config) as station, few_pauses():
+            _hurry()  # not before: opening takes seconds, in which nobody else would get the processor
+            with Door(station, address):
+                _say(told, "")
+                station.loop.run(over)
     except VlaError as error:
         if told.closed:
             raise
