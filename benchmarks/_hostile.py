@@ -13,9 +13,9 @@ from _frame import Check
 from vla_data.errors import VlaError
 from vla_data.robots.arm_driver import ArmDriver
 from vla_data.robots.kernel import RefusedError, SafetyKernel
-from vla_data.robots.limits import limits_of
+from vla_data.robots.limits import ACCELERATION, limits_of
 from vla_data.robots.robot_link import RobotLink, RobotProcess
-from vla_data.robots.station import ACCELERATION, StationConfig
+from vla_data.robots.station import StationConfig
 from vla_data.types import Observation
 
 

@@ -33,8 +33,9 @@ from _hostile import fuzzed, times_of, two_controllers
 from _served import ARM, FAR, TOKENS, Served, served
 from _waving import TOKEN
 from _waving import served as waving
+from vla_data.robots.limits import ACCELERATION
 from vla_data.robots.robot_link import RobotLink, RobotProcess
-from vla_data.robots.station import ACCELERATION, StationConfig
+from vla_data.robots.station import StationConfig
 from vla_data.robots.tracing import read_trace
 
 KILLS, FREEZES, STOPS, FUZZED, LOOKS = 50, 50, 100, 100_000, 3000

@@ -208,7 +208,7 @@ def test_a_hand_leans_only_where_the_arm_would_have_to_stretch():
         lean = leaning(tips, base)
         np.testing.assert_allclose(lean @ lean.T, np.eye(3), atol=1e-12)
         points = (lean @ down)[:, 2]  # from wrist to tips
-        outwards = np.array([*way[:2], 0.0]) / np.hypot(*way[:2])
+        outwards = np.array([*way[:2], 0.0]) / np.hypot(way[0], way[1])
         assert 0 < points @ outwards <= np.sin(MOST_LEANING) + 1e-9
         assert abs(np.cross(outwards, points)[2]) < 1e-12  # straight away from the foot
         shoulder = base + np.array([0, 0, SHOULDER])

@@ -24,7 +24,7 @@ from vla_data.robots.motions import Action, State
 from vla_data.robots.thinker import Thinker
 from vla_data.types import InputSpec, Observation, ObservationWindow, StepResult
 
-OFTEN = 0.05  # seconds: a moving robot's policy is asked at least so often
+OFTEN = 0.02  # seconds: a moving robot's policy is asked at least so often
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,15 @@ class AsyncConfig:
     """How a policy drives while it thinks.
 
     Args:
-        execute: after so many actions of a chunk the next is asked for, or after 0.05 s where that is less.
+        execute: after so many actions of a chunk the next is asked for, or after 0.02 s where that is less.
         blend: how long a new chunk is faded in, seconds; 0 switches at once.
-        blind: the longest that a moving robot waits for an answer, seconds.
+        blind: the longest that a moving robot waits for an answer, seconds, to the nearest control step.
         patience: the longest that a standing robot waits for one, seconds.
     """
 
     execute: int = 8
     blend: float = 0.2
-    blind: float = 0.34
+    blind: float = 0.37
     patience: float = 10.0
 
     def __post_init__(self) -> None:
@@ -84,6 +84,7 @@ class PolicyMotion:
         hz = spec.robot.action.control_hz
         self.queue = ChunkQueue(round(self.config.blend * hz))
         self._every = min(self.config.execute, max(1, round(OFTEN * hz)))
+        self._half_step = 0.5 / hz
         self._seen: deque[Observation] = deque(maxlen=spec.history)
         self._done: deque[np.ndarray] = deque(maxlen=max(1, spec.past))
         self._seed: int | None = seed
@@ -107,7 +108,8 @@ class PolicyMotion:
         if pictured:
             self._seen.append(self._for_policy(seen))
         self._take_answer()
-        if len(self.queue) and now - max(self._contact, self._asked_at) > self.config.blind:
+        waited = now - max(self._contact, self._asked_at)
+        if len(self.queue) and waited + self._half_step > self.config.blind:
             self._give_up_on_answer()
         if self.state != "failed" and pictured and self._asks():
             self._ask(now)
