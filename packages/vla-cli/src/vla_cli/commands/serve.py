@@ -52,6 +52,12 @@ def policy(
         server.serve_forever()
 
 
+MovedBy = Annotated[
+    Path | None,
+    typer.Option("--run", metavar="DIR", help="Policy that moves it: of `vla model finetune`."),
+]
+Demo = Annotated[bool, typer.Option("--demo", help="Moved by the simulator's own scripted expert.")]
+RobotName = Annotated[str, typer.Option("--robot", metavar="NAME", help=ROBOTS)]
 WhoJudges = Annotated[
     str | None,
     typer.Option(
@@ -72,14 +78,9 @@ PublicHost = Annotated[
 
 @app.command("mcp", epilog=example("vla serve mcp --demo"))
 def mcp(
-    run: Annotated[
-        Path | None,
-        typer.Option("--run", metavar="DIR", help="Policy that moves it: of `vla model finetune`."),
-    ] = None,
-    demo: Annotated[
-        bool, typer.Option("--demo", help="Moved by the simulator's own scripted expert.")
-    ] = False,
-    robot: Annotated[str, typer.Option("--robot", metavar="NAME", help=ROBOTS)] = ROBOT,
+    run: MovedBy = None,
+    demo: Demo = False,
+    robot: RobotName = ROBOT,
     tasks: Annotated[
         list[str] | None,
         typer.Option("--tasks", metavar="A,B", help="Skills: the simulator's tasks or suites."),
@@ -123,14 +124,9 @@ def mcp(
 
 @app.command("ros2", epilog=example("vla serve ros2 --demo"))
 def ros2(
-    run: Annotated[
-        Path | None,
-        typer.Option("--run", metavar="DIR", help="Policy that moves it: of `vla model finetune`."),
-    ] = None,
-    demo: Annotated[
-        bool, typer.Option("--demo", help="Moved by the simulator's own scripted expert.")
-    ] = False,
-    robot: Annotated[str, typer.Option("--robot", metavar="NAME", help=ROBOTS)] = ROBOT,
+    run: MovedBy = None,
+    demo: Demo = False,
+    robot: RobotName = ROBOT,
     tasks: Annotated[
         list[str] | None, typer.Option("--tasks", metavar="A,B", help="Skills: the simulator's tasks.")
     ] = None,
