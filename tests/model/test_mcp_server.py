@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ import httpx2
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
+from tests.model.quiet_robot import listens
 
 from vla_data.robots.station import StationConfig
 from vla_data.types import CameraInput
@@ -79,21 +79,12 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    import uvicorn
-
-    from vla_model.serving.mcp_service import listening
-
     audit = tmp_path_factory.mktemp("mcp") / "audit.jsonl"
-    with open_service(McpConfig(STATION, audit=audit)) as service, listening("127.0.0.1", 0) as door:
-        port = int(door.getsockname()[1])
-        server = uvicorn.Server(uvicorn.Config(service.app(CALLERS, port), log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.02)
-        yield Running(service, port)
-        server.should_exit = True
-        thread.join(10)
+    with (
+        open_service(McpConfig(STATION, audit=audit)) as service,
+        listens(service, CALLERS) as there,
+    ):
+        yield Running(service, there.port)
 
 
 @pytest.fixture(autouse=True)
